@@ -1,0 +1,96 @@
+//! Restarting pods one at a time: each is deleted, and the next one only when its controller's new one is Ready.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams, Preconditions};
+
+use crate::cluster::{Cluster, is_conflict, is_missing, list};
+use crate::plan::PodName;
+use crate::progress::Progress;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+const LIMIT: Duration = Duration::from_mins(3);
+/// A controller that is there makes a new pod sooner.
+const ORPHANED: Duration = Duration::from_secs(15);
+
+/// Restarts `pods`, that are on `node`. The first that is not replaced in time ends it.
+pub async fn restart(cluster: &Cluster, node: &str, pods: &[PodName], progress: Progress) -> Result<()> {
+    for pod in pods {
+        progress.node(node, &format!("restarting {pod}"));
+        restart_one(cluster, pod).await?;
+    }
+    Ok(())
+}
+
+async fn restart_one(cluster: &Cluster, name: &PodName) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &name.namespace);
+    let old = match pods.get(&name.name).await {
+        Err(error) if is_missing(&error) => return Ok(()),
+        pod => pod.with_context(|| format!("read pod {name}"))?,
+    };
+    let Some(owner) = controller(&old) else {
+        return Ok(());
+    };
+    let before = of_controller(&pods, &owner).await?;
+    let before = before.iter().filter(|pod| is_ready(pod)).count();
+    let by_uid = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: old.metadata.uid.clone(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    cluster.may_change().await?;
+    match pods.delete(&name.name, &by_uid).await {
+        // Somebody else was faster, and another one of its name may be there.
+        Err(error) if is_missing(&error) || is_conflict(&error) => return Ok(()),
+        deleted => drop(deleted.with_context(|| format!("delete pod {name}"))?),
+    }
+    let start = Instant::now();
+    loop {
+        let now = of_controller(&pods, &owner).await.unwrap_or_default();
+        let ready = now.iter().filter(|pod| is_ready(pod)).count();
+        let is_gone = now.iter().all(|pod| pod.metadata.uid != old.metadata.uid);
+        if is_gone && ready >= before {
+            return Ok(());
+        }
+        // Its controller was deleted: nobody will take its place.
+        if now.is_empty() && start.elapsed() >= ORPHANED {
+            return Ok(());
+        }
+        if start.elapsed() >= LIMIT {
+            bail!(
+                "pod {name} was deleted and nothing took its place within {} s; see `kubectl -n {} get pods`",
+                LIMIT.as_secs(),
+                name.namespace
+            );
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+fn controller(pod: &Pod) -> Option<String> {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    Some(owner.uid.clone())
+}
+
+/// The pods of a controller.
+async fn of_controller(pods: &Api<Pod>, owner: &str) -> Result<Vec<Pod>> {
+    let mut found = list(pods, &ListParams::default(), "pods").await?;
+    found.retain(|pod| controller(pod).as_deref() == Some(owner));
+    Ok(found)
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}

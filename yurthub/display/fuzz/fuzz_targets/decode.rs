@@ -1,0 +1,7 @@
+//! `cargo fuzz run decode`; the body is `../bodies.rs`.
+#![no_main]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::decode(data));

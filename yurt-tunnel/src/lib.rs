@@ -1,0 +1,3 @@
+//! yurt-tunnel: connections to nodes that nobody can dial, over connections that these nodes keep open.
+
+pub mod args;

@@ -1,7 +1,7 @@
 //! `cargo xtask test` and `e2e`: the stages that judge the repository, cheapest first.
 //!
 //! Invariants: the first stage that fails ends the run with a failure; a test cluster that we made is gone at the
-//! end, however it comes; the last lines are the test runners' own summaries.
+//! end, however it comes; the last lines are the test runners' own summaries, and those of tests that failed once.
 
 use std::num::NonZero;
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use e2e::{Cluster, Profile, builds, image};
 
 use crate::guard::{self, Guard};
 use crate::manifests;
+use crate::second_chance::Failed;
 use crate::stage::{self, Stage};
 use crate::tidy;
 
@@ -108,7 +109,14 @@ fn test_on_cluster(filter: Option<&str>, report: &mut Report) -> Result<()> {
     report.time("cluster up", || {
         Cluster::attach_or_up(Profile::Default).map(|_| Vec::new())
     })?;
-    report.stage(&Stage::cargo("e2e tests", 60 * MINUTE, &["test", "--package", "e2e"]).filter(filter))
+    report.stage(
+        &Stage::cargo(
+            "e2e tests",
+            60 * MINUTE,
+            &["test", "--package", "e2e", "--no-fail-fast"],
+        )
+        .filter(filter),
+    )
 }
 
 fn ensure_builds() -> Result<Vec<String>> {
@@ -138,9 +146,30 @@ impl Report {
         let start = Instant::now();
         say(format_args!("\n=== {} ===", stage.name()));
         let outcome = stage::run(stage)?;
-        self.times.push((stage.name().to_owned(), start.elapsed()));
         self.summaries.extend(outcome.summaries);
-        outcome.verdict
+        let verdict = match outcome.again {
+            Some(failed) => self.second_chance(&failed),
+            None => outcome.verdict,
+        };
+        self.times.push((stage.name().to_owned(), start.elapsed()));
+        verdict
+    }
+
+    /// Runs failed tests once more, alone.
+    fn second_chance(&mut self, failed: &[Failed]) -> Result<()> {
+        for failed in failed {
+            let tests = failed.tests.join(", ");
+            say(format_args!("\n=== once more, alone: {tests} ==="));
+            let again = Stage::cargo("failed tests, once more", 15 * MINUTE, &failed.args());
+            let outcome = stage::run(&again)?;
+            self.summaries.extend(outcome.summaries);
+            outcome
+                .verdict
+                .with_context(|| format!("failed twice: {tests}"))?;
+            self.summaries
+                .push(format!("FAILED ONCE, and passed when run alone: {tests}"));
+        }
+        Ok(())
     }
 
     /// Times something that is not a program; it returns summaries.

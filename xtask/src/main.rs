@@ -15,6 +15,7 @@ mod image;
 mod link;
 mod long;
 mod manifests;
+mod second_chance;
 mod stage;
 mod tidy;
 

@@ -1,18 +1,19 @@
 //! One program of a run, with a deadline and an eye on what it prints.
 //!
-//! Invariants: all that the program prints is passed on at once; when its time is over, it and its children are
-//! killed, and the error names what was running.
+//! Invariants: all that the program prints is passed on at once, in its order; when its time is over, it and its
+//! children are killed, and the error names what was running.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use e2e::Cmd;
+
+use crate::second_chance::{Failed, Failures};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -85,26 +86,30 @@ pub(crate) struct Outcome {
     pub(crate) summaries: Vec<String>,
     /// Success, or what failed.
     pub(crate) verdict: Result<()>,
+    /// Tests that failed and may be run once more.
+    pub(crate) again: Option<Vec<Failed>>,
 }
 
 /// Runs `stage` to its end or its deadline. An error is about running it, not about its verdict.
 pub(crate) fn run(stage: &Stage) -> Result<Outcome> {
+    // One pipe for both, so that cargo's words and those of the tests keep their order.
+    let (output, input) = io::pipe().context("make a pipe")?;
     let mut command = stage.command();
     command
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stdout(input.try_clone().context("share the pipe")?)
+        .stderr(input);
     let mut child = command
         .spawn()
         .with_context(|| format!("start cargo for `{}`", stage.name))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let seen = Mutex::new(Seen::default());
-    let status = thread::scope(|scope| {
-        scope.spawn(|| pass_on(stdout, &mut io::stdout(), &seen));
-        scope.spawn(|| pass_on(stderr, &mut io::stderr(), &seen));
-        wait(&mut child, stage.deadline)
-    })?;
-    let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // It holds the ends to write to, and the pipe would never end.
+    drop(command);
+    let (status, seen) = thread::scope(|scope| {
+        let reader = scope.spawn(|| pass_on(output, &mut io::stdout()));
+        let status = wait(&mut child, stage.deadline);
+        (status, reader.join().unwrap_or_default())
+    });
+    let status = status?;
     let verdict = match status {
         Some(status) if status.success() => Ok(()),
         Some(status) => Err(anyhow::anyhow!(
@@ -118,9 +123,11 @@ pub(crate) fn run(stage: &Stage) -> Result<Outcome> {
             seen.suspects()
         )),
     };
+    let ended = status.is_some();
     Ok(Outcome {
         summaries: seen.summaries,
         verdict,
+        again: ended.then(|| seen.failures.again()).flatten(),
     })
 }
 
@@ -140,20 +147,19 @@ fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>> {
     }
 }
 
-/// Copies lines to `out` as they come.
-fn pass_on(pipe: Option<impl Read>, out: &mut impl Write, seen: &Mutex<Seen>) {
-    let Some(pipe) = pipe else {
-        return;
-    };
+/// Copies lines to `out` as they come; what they tell.
+fn pass_on(pipe: impl Read, out: &mut impl Write) -> Seen {
+    let mut seen = Seen::default();
     for line in BufReader::new(pipe).split(b'\n') {
         let Ok(line) = line else {
-            return;
+            break;
         };
         let text = String::from_utf8_lossy(&line);
         // A reader that is gone is no reason to stop.
         let _ = writeln!(out, "{text}");
-        seen.lock().unwrap_or_else(PoisonError::into_inner).note(&text);
+        seen.note(&text);
     }
+    seen
 }
 
 /// What the lines of cargo and libtest tell.
@@ -164,10 +170,12 @@ struct Seen {
     /// Tests that libtest called slow, and that have not ended.
     slow: BTreeSet<String>,
     summaries: Vec<String>,
+    failures: Failures,
 }
 
 impl Seen {
     fn note(&mut self, line: &str) {
+        self.failures.note(line);
         if line.starts_with("test result: ") {
             self.summaries.push(line.to_owned());
         } else if let Some((_, binary)) = line

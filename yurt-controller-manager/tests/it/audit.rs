@@ -43,16 +43,40 @@ impl Book {
         lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// How often each object was patched, by its name; every patch must have succeeded. `of`: see [`resource`].
-    pub(crate) fn patches(&self, of: &str) -> BTreeMap<String, usize> {
-        let mut patches = BTreeMap::new();
+    /// How each object was patched, by its name; no patch may have failed. `of`: see [`resource`].
+    pub(crate) fn patches(&self, of: &str) -> BTreeMap<String, Patches> {
+        let mut patches = BTreeMap::<_, Patches>::new();
         let entries = self.entries().into_iter();
         for entry in entries.filter(|entry| entry["verb"] == "patch" && resource(entry) == of) {
-            assert_eq!(entry["responseStatus"]["code"], 200, "{entry}");
             let name = entry["objectRef"]["name"].as_str().unwrap_or_default();
-            *patches.entry(name.to_owned()).or_default() += 1;
+            let patches = patches.entry(name.to_owned()).or_default();
+            match entry["responseStatus"]["code"].as_u64() {
+                Some(200) => patches.made += 1,
+                Some(GONE) => patches.cut_off += 1,
+                _ => panic!("{entry}"),
+            }
         }
         patches
+    }
+}
+
+/// The apiserver's status for a request whose client has gone before it was answered
+/// (kubernetes/staging/src/k8s.io/apiserver/pkg/endpoints/handlers/finisher).
+const GONE: u64 = 504;
+
+/// How an object was patched.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Patches {
+    /// How often with an answer.
+    pub(crate) made: usize,
+    /// How often by a client that was killed meanwhile: these may have been made, too.
+    pub(crate) cut_off: usize,
+}
+
+impl Patches {
+    /// Whether the object may have been changed exactly so many times.
+    pub(crate) fn may_be(self, times: usize) -> bool {
+        (self.made..=self.made + self.cut_off).contains(&times)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a node, or would be once it is converted (pure). Each finding has its fix.
 
+pub mod autonomy;
 mod flags;
 pub mod images;
 pub mod machine;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::app::Ending;
 use crate::args::{ClusterArgs, Doctor, Format, Selection};
-use crate::check::{self, Acceptable, Finding, Severity, images, offline};
+use crate::check::{self, Acceptable, Finding, Severity, autonomy, images, offline};
 use crate::cluster::{Cluster, Purpose};
 use crate::objects;
 use crate::plan::{Routes, Seen, Sight};
@@ -123,6 +123,7 @@ fn of_node(
             "a pod must be able to run there",
         )),
     }
+    findings.extend(autonomy::answer(&seen.view));
     findings.extend(offline::pods(&seen.pods));
     findings.extend(images::missing(&seen.view, &seen.pods));
     // What is converted was converted so; what is not would be refused.

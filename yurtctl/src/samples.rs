@@ -20,6 +20,7 @@ pub(crate) fn view() -> NodeView {
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         images: Vec::new(),
+        autonomy: None,
     }
 }
 

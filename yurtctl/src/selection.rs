@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
+use serde::Serialize;
 use thiserror::Error;
+use yurt_common::autonomy::CONDITION as AUTONOMY;
 
 use crate::EDGE_LABEL;
 
@@ -11,6 +13,8 @@ const CONTROL_PLANE: [&str; 2] = [
     "node-role.kubernetes.io/control-plane",
     "node-role.kubernetes.io/master",
 ];
+
+const READY: &str = "Ready";
 
 /// A node as the cloud sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,30 @@ pub struct NodeView {
     /// Names of the images that it has, each with all its names; a kubelet tells of the 50 largest unless it is set
     /// otherwise (`nodeStatusMaxImages`).
     pub images: Vec<Vec<String>>,
+    /// What yurt-controller-manager says of its autonomy.
+    pub autonomy: Option<Autonomy>,
+}
+
+/// The condition `NodeAutonomy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Autonomy {
+    /// Whether pods stay there while it is silent.
+    pub holds: bool,
+    /// Why, in a word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+impl Autonomy {
+    fn of(node: &Node) -> Option<Self> {
+        let condition = condition(node, AUTONOMY)?;
+        Some(Self {
+            holds: condition.status == "True",
+            reason: condition.reason.clone().unwrap_or_default(),
+            message: condition.message.clone().unwrap_or_default(),
+        })
+    }
 }
 
 impl NodeView {
@@ -45,7 +73,7 @@ impl NodeView {
         let info = status.and_then(|status| status.node_info.clone());
         let info = info.unwrap_or_default();
         let labels = node.metadata.labels.clone().unwrap_or_default();
-        let since = condition(node).and_then(|ready| ready.last_transition_time.as_ref());
+        let since = condition(node, READY).and_then(|ready| ready.last_transition_time.as_ref());
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
             ready: ready(node),
@@ -61,6 +89,7 @@ impl NodeView {
                 .flat_map(|status| status.images.iter().flatten())
                 .map(|image| image.names.clone().unwrap_or_default())
                 .collect(),
+            autonomy: Autonomy::of(node),
         }
     }
 
@@ -70,16 +99,16 @@ impl NodeView {
     }
 }
 
-fn condition(node: &Node) -> Option<&NodeCondition> {
+fn condition<'n>(node: &'n Node, kind: &str) -> Option<&'n NodeCondition> {
     let mut conditions = node
         .status
         .iter()
         .flat_map(|status| status.conditions.iter().flatten());
-    conditions.find(|condition| condition.type_ == "Ready")
+    conditions.find(|condition| condition.type_ == kind)
 }
 
 fn ready(node: &Node) -> Result<(), String> {
-    let Some(ready) = condition(node) else {
+    let Some(ready) = condition(node, READY) else {
         return Err("it has never reported a status".to_owned());
     };
     if ready.status == "True" {

@@ -5,9 +5,9 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::born;
-use crate::check::{Finding, Severity, images, offline};
+use crate::check::{Finding, Severity, autonomy, images, offline};
 use crate::plan::Routes;
-use crate::selection::NodeView;
+use crate::selection::{Autonomy, NodeView};
 use crate::summary::Summary;
 
 /// A node, converted or not.
@@ -41,6 +41,8 @@ pub(super) struct EdgeNode {
     pub(super) store: String,
     /// When the kubelet's certificate ends.
     pub(super) certificate_ends: String,
+    /// Whether its pods stay while the cloud does not hear of it; nothing: nobody asked for that.
+    pub(super) autonomy: Option<Autonomy>,
     /// Whether new containers are led to yurthub.
     pub(super) pods_led: bool,
     /// Its pods, by the times at which their containers were started.
@@ -71,6 +73,7 @@ impl EdgeNode {
             waiting_events: known.waiting.events,
             store: known.store,
             certificate_ends: known.certificate.unwrap_or_default(),
+            autonomy: view.autonomy.clone(),
             pods_led: known.led,
             pods: since.map_or_else(Routes::default, |since| born::routes(pods, since, known.led)),
         }
@@ -100,7 +103,7 @@ fn mirror_since(view: &NodeView, summary: &Summary) -> Option<String> {
 
 /// What is wrong with it, as far as the cloud can tell.
 pub(super) fn findings(view: &NodeView, pods: &[Pod], node: &EdgeNode, now: i64) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut found = Vec::from_iter(autonomy::answer(view));
     if node.converted_since.is_some() {
         found.extend(offline::summary(view, now));
         found.extend(offline::dns(pods, Severity::Warning));

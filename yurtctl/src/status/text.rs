@@ -8,10 +8,11 @@ use super::node::EdgeNode;
 use crate::check::Finding;
 use crate::show::{DIRECT, THROUGH, findings, pods, table};
 
-const HEAD: [&str; 10] = [
+const HEAD: [&str; 11] = [
     "NODE",
     "READY",
     "STATE",
+    "AUTONOMY",
     "VERSION",
     "KUBELET",
     "MIRROR",
@@ -42,6 +43,7 @@ pub(super) fn rows(nodes: &[EdgeNode], wide: bool, now: i64) -> String {
                 node.node.clone(),
                 node.ready.to_string(),
                 node.state.to_owned(),
+                autonomy(node),
                 node.version.clone(),
                 node.kubelet.clone(),
                 mirror(node, now),
@@ -77,6 +79,7 @@ pub(super) fn description(node: &EdgeNode, found: &[Finding], now: i64) -> Strin
     line("Name", &node.node);
     line("State", node.state);
     line("Ready", if node.ready { "yes" } else { "no" });
+    line("Autonomy", &autonomy_in_words(node));
     line("Kubelet", &node.kubelet);
     line("Runtime", &node.runtime);
     if let Some(since) = &node.converted_since {
@@ -106,6 +109,20 @@ pub(super) fn description(node: &EdgeNode, found: &[Finding], now: i64) -> Strin
     }
     findings(&mut text, found);
     text
+}
+
+/// The reason in a word; `none` where nobody asked for it.
+fn autonomy(node: &EdgeNode) -> String {
+    node.autonomy
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |autonomy| autonomy.reason.clone())
+}
+
+fn autonomy_in_words(node: &EdgeNode) -> String {
+    match &node.autonomy {
+        Some(autonomy) => format!("{}: {}", autonomy.reason, autonomy.message),
+        None => "none: its pods are evicted when the cloud does not hear of it for some minutes".to_owned(),
+    }
 }
 
 fn told(before: &str, value: &str) -> String {
@@ -168,7 +185,7 @@ mod tests {
     use crate::check::warning;
     use crate::plan::PodName;
     use crate::samples;
-    use crate::selection::NodeView;
+    use crate::selection::{Autonomy, NodeView};
     use crate::summary::ANNOTATION;
 
     const NOW: i64 = 1_767_268_800; // 2026-01-01T12:00:00Z
@@ -200,19 +217,26 @@ mod tests {
             let line = text.lines().nth(line).unwrap();
             line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
-        let expected = "edge1 true fine 0.1.0 v1.34.4 live 7 2026-03-02T12:00:00Z 1 2";
+        let expected = "edge1 true fine none 0.1.0 v1.34.4 live 7 2026-03-02T12:00:00Z 1 2";
         assert_eq!(cells(1).join(" "), expected);
-        assert_eq!(cells(2)[5], "30m", "{text}");
+        assert_eq!(cells(2)[6], "30m", "{text}");
     }
 
     #[test]
     fn a_description_has_a_line_for_each_thing() {
         let found = [warning("no-dns", "it has none", "run one")];
-        let text = description(&node(Ok(())), &found, NOW);
+        let mut node = node(Ok(()));
+        node.autonomy = Some(Autonomy {
+            holds: true,
+            reason: "ForEver".to_owned(),
+            message: "pods stay".to_owned(),
+        });
+        let text = description(&node, &found, NOW);
         let expected = "\
 Name:              edge1
 State:             fine
 Ready:             yes
+Autonomy:          ForEver: pods stay
 Kubelet:           v1.34.4
 Runtime:           containerd://2.0.0
 Converted:         since 2026-01-01T07:00:00Z

@@ -44,6 +44,11 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// The cluster that it is in.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

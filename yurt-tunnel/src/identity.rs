@@ -175,12 +175,12 @@ impl Keeper {
     async fn renew(&mut self, why: Why) -> Result<(), request::Failure> {
         let held = self.asker.obtain(fastrand::f64()).await?;
         let (role, node) = (self.settings.role, &self.settings.node);
-        let days = held
+        let left = held
             .term
             .not_after
             .duration_since(SystemTime::now())
             .unwrap_or_default();
-        info!(%role, node, because = %why, hours = days.as_secs() / 3600, "has a new certificate");
+        info!(%role, node, because = %why, hours = left.as_secs() / 3600, "has a new certificate");
         if let Some(folder) = &self.settings.folder {
             // It is good for this process all the same.
             if let Err(error) = files::save(folder, &held) {

@@ -35,7 +35,8 @@ use yurt_common::node_certificates::TUNNEL_MEMBERS;
 use census::Census;
 
 /// One call to the API.
-const CALL: Duration = Duration::from_secs(10);
+const CALL: Duration = Duration::from_secs(CALL_SECONDS);
+const CALL_SECONDS: u64 = 10;
 /// What may be done at the end: a server that is told to stop has agents to lead elsewhere, too.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -68,7 +69,7 @@ impl Default for Times {
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The API did not answer.
-    #[error("{0}: the API has not answered within {} s", CALL.as_secs())]
+    #[error("{0}: the API has not answered within {CALL_SECONDS} s")]
     Silent(&'static str),
     /// It answered otherwise.
     #[error("{0}")]

@@ -19,7 +19,8 @@ use yurt_common::node_certificates::Role;
 use super::held::{Held, Unfit};
 
 /// One call to the API.
-const CALL: Duration = Duration::from_secs(15);
+const CALL: Duration = Duration::from_secs(CALL_SECONDS);
+const CALL_SECONDS: u64 = 15;
 /// An answer comes within a second; where the Node has just been made, within a minute.
 const ANSWER: Duration = Duration::from_secs(90);
 /// The first pause between two looks, and the longest one.
@@ -50,7 +51,7 @@ pub enum Failure {
         source: Box<kube::Error>,
     },
     /// The API did not answer a call.
-    #[error("the API has not answered within {} s, to {0} a certificate request", CALL.as_secs())]
+    #[error("the API has not answered within {CALL_SECONDS} s, to {0} a certificate request")]
     Silent(&'static str),
     /// It was refused.
     #[error("certificate request `{name}` is {verdict}: {reason}: {message}")]

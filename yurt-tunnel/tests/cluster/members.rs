@@ -41,9 +41,9 @@ impl Server {
 
     /// Waits until it sees these servers.
     async fn sees(&self, what: &str, ids: &[&str]) {
-        let mut members = self.member.members();
+        let members = self.member.members();
         wait_for(what, SOON, async || {
-            let seen = members.borrow_and_update().keys().cloned().collect::<Vec<_>>();
+            let seen = members.borrow().keys().cloned().collect::<Vec<_>>();
             if seen == ids { Ok(()) } else { Err(seen) }
         })
         .await;

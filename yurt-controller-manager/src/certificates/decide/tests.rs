@@ -522,8 +522,8 @@ fn nobody_but_the_pod_of_a_server_in_the_cloud_gets_a_servers_certificate() {
 #[test]
 fn one_signer_does_not_give_what_another_gives() {
     let agent = with(|params| params.distinguished_name = subject("m1", "yurt:tunnel-agents"));
-    let verdict = server_verdict(&server_request(pem(&agent), &[]));
-    assert_eq!(short(&verdict), "Subject");
+    let refused = server_verdict(&server_request(pem(&agent), &[]));
+    assert_eq!(short(&refused), "Subject");
     for usages in [
         json!(["client auth", "digital signature"]),
         json!(["server auth", "digital signature"]),

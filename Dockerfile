@@ -4,10 +4,10 @@
 FROM scratch
 ARG VERSION
 LABEL org.opencontainers.image.title="yurt" \
-      org.opencontainers.image.description="yurtctl, yurthub and yurt-controller-manager: nodes of a Kubernetes cluster as edge nodes" \
+      org.opencontainers.image.description="yurtctl, yurthub, yurt-controller-manager and yurt-tunnel: nodes of a Kubernetes cluster as edge nodes" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-COPY yurtctl yurthub yurt-controller-manager /usr/local/bin/
+COPY yurtctl yurthub yurt-controller-manager yurt-tunnel /usr/local/bin/
 # Nobody. The Jobs that change nodes ask for root themselves.
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/yurtctl"]

@@ -80,7 +80,12 @@ pub fn with(yurthub: &Path) -> Result<Image> {
     if let Some(image) = made.get(yurthub) {
         return Ok(image.clone());
     }
-    let packed = [yurthub, programs::yurtctl()?, programs::controller_manager()?];
+    let packed = [
+        yurthub,
+        programs::yurtctl()?,
+        programs::controller_manager()?,
+        programs::tunnel()?,
+    ];
     let image = pack(Architecture::X86_64, &packed)?;
     made.insert(yurthub.to_owned(), image.clone());
     Ok(image)
@@ -274,7 +279,12 @@ mod tests {
                 .unwrap()
                 .set_modified(SystemTime::now() - age)
                 .unwrap();
-            let image = pack_into(&folder, Architecture::X86_64, &[&written; 3]).unwrap();
+            let image = pack_into(
+                &folder,
+                Architecture::X86_64,
+                &[&written; programs::IN_THE_IMAGE.len()],
+            )
+            .unwrap();
             let names = read_contents(&image.archive).unwrap()[0]["RepoTags"].clone();
             assert_eq!(names.as_array().map(Vec::len), Some(1), "{names}");
             (image.digest, fs::read(image.archive).unwrap())

@@ -76,7 +76,7 @@ impl FromStr for Architecture {
 }
 
 /// The programs in the image; each is called like its package.
-pub const IN_THE_IMAGE: [&str; 3] = ["yurthub", "yurtctl", "yurt-controller-manager"];
+pub const IN_THE_IMAGE: [&str; 4] = ["yurthub", "yurtctl", "yurt-controller-manager", "yurt-tunnel"];
 
 /// Builds the program of `package` for `architecture`, and returns where it is. Each package alone: together they would
 /// share features of their dependencies that only one of them wants.
@@ -142,6 +142,15 @@ pub fn yurthub() -> Result<&'static Path> {
 pub fn controller_manager() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     given_or_built(&BUILT, "yurt-controller-manager", "YURT_MANAGER_BINARY")
+}
+
+/// The yurt-tunnel that tests use: built once in this process, or what the variable `YURT_TUNNEL_BINARY` names.
+///
+/// # Errors
+/// When cargo fails.
+pub fn tunnel() -> Result<&'static Path> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    given_or_built(&BUILT, "yurt-tunnel", "YURT_TUNNEL_BINARY")
 }
 
 fn given_or_built(

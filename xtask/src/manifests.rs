@@ -22,7 +22,7 @@ const FILE: &str = "manifests/yurt.yaml";
 /// Every value at something else than its default.
 const EVERY_VALUE: &str = "ci/every-value.yaml";
 /// What the schema must refuse, as `--set` takes it.
-const REFUSED: [&str; 14] = [
+const REFUSED: [&str; 19] = [
     "hub.dataDri=/data",
     "hub.dataDir=/data",
     "hub.nodeName=edge1",
@@ -37,6 +37,11 @@ const REFUSED: [&str; 14] = [
     "namespace.name=Yurt",
     "manager.replicas=0",
     "manager.controllers={_}",
+    "tunnel.server.port=0",
+    "tunnel.server.addresses={tunnel.example}",
+    "tunnel.server.nodeSelector=null",
+    "tunnel.agent.allowPorts={65536}",
+    "tunnel.congestion=fast",
 ];
 
 #[derive(ClapArgs)]

@@ -66,6 +66,7 @@ async fn locked(
         return Ok(ending);
     }
     objects::manager::install(cluster, config).await?;
+    objects::tunnel::install(cluster, config).await?;
     let walk = run::in_waves(&plans, &waves, progress, |plan| async move {
         run::or_pending(convert(cluster, config, &plan, &what.pace, progress).await)
     })

@@ -42,6 +42,6 @@ mod samples;
 /// Who writes our objects, for the apiserver: field manager and label.
 pub const MANAGER: &str = "yurtctl";
 /// Nodes that are, or shall be, edge nodes; as in OpenYurt.
-pub const EDGE_LABEL: &str = "openyurt.io/is-edge-worker";
+pub use yurt_common::node_certificates::EDGE_LABEL;
 /// Says on a Node that the label is ours to take away again.
 pub const LABELLED_BY: &str = "yurt.openyurt.io/labelled-by";

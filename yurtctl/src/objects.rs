@@ -5,6 +5,7 @@
 pub mod manager;
 mod pool_rights;
 mod settings;
+pub mod tunnel;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ pub async fn install(cluster: &Cluster, progress: Progress) -> Result<HubConfig>
     let owner = owner(cluster).await?;
     if owner != Owner::Other {
         let parsed = parsed(&cluster.namespace)?.into_iter();
-        for object in parsed.filter(|object| !manager::is_part(object)) {
+        for object in parsed.filter(|object| !manager::is_part(object) && !tunnel::is_part(object)) {
             if kind(&object) == "ConfigMap" && owner == Owner::Ourselves {
                 for kept in settings::apply(cluster, object).await? {
                     progress.say(&kept);
@@ -171,11 +172,12 @@ pub async fn bindings(cluster: &Cluster) -> Result<BTreeMap<String, Timestamp>> 
     Ok(named.collect())
 }
 
-/// Takes away what [`install`] and [`manager::install`] have put there, and waits until it is gone.
+/// Takes away what [`install`], [`manager::install`] and [`tunnel::install`] have put there, and waits until it is gone.
 pub async fn uninstall(cluster: &Cluster) -> Result<()> {
     if owner(cluster).await? == Owner::Other {
         return Ok(());
     }
+    tunnel::uninstall(cluster).await?;
     manager::uninstall(cluster).await?;
     let roles: Api<ClusterRole> = Api::all(cluster.client.clone());
     for role in [ROLE, pool_rights::ROLE] {
@@ -200,6 +202,7 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
         .map(String::as_str)
         != Some(MANAGER)
     {
+        tunnel::forget_authority(cluster).await?;
         let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
         return remove(cluster, &maps, "yurt-hub-cfg").await;
     }

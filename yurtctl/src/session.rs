@@ -73,6 +73,8 @@ impl Session {
         if goes(leave, self.before, now) && objects::bound_nodes(cluster).await?.is_empty() {
             let needing = objects::manager::still_needed(cluster).await?;
             if leave == Leave::Nothing && !needing.is_empty() {
+                // There is no edge node left to reach.
+                objects::tunnel::uninstall(cluster).await?;
                 let nodes = needing.join(" ");
                 progress.say(&format!(
                     "yurt-controller-manager stays, as autonomy is asked for by {nodes}; to remove it, \

@@ -27,18 +27,18 @@ fn the_programs_of_the_image_run_as_nobody_under_the_strictest_policy() -> Resul
                                 "capabilities": {"drop": ["ALL"]}},
         })
     };
-    let others = ["yurthub", "yurt-controller-manager"].map(|name| {
+    let others = ["yurthub", "yurt-controller-manager", "yurt-tunnel"].map(|name| {
         let mut other = container(name);
         other["command"] = json!([format!("/usr/local/bin/{name}")]);
         other
     });
-    let [yurthub, manager] = others;
+    let [yurthub, manager, tunnel] = others;
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "versions"},
         "spec": {
             "nodeName": node.name(), "restartPolicy": "Never", "tolerations": [{"operator": "Exists"}],
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [container("yurtctl"), yurthub, manager],
+            "containers": [container("yurtctl"), yurthub, manager, tunnel],
         },
     });
     let started = Instant::now();

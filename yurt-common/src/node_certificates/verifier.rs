@@ -1,5 +1,5 @@
-//! Lets nodes into a server of ours: by a certificate of an authority that is trusted now, of the right shape, of a node
-//! that is not forgotten. Both lists are kept up by [`follow`].
+//! Lets nodes into a server of ours: by a certificate of an authority that is trusted now, of one of the roles that this
+//! server takes, of a node that is not forgotten. Both lists are kept up by [`follow`].
 //!
 //! A connection that is established outlives any list. The server asks for its [`Peer`] when it begins, and ends it when
 //! [`Verifier::refused`] returns. A resumed session shows no certificate again, so [`Verifier::server_config`] has none.
@@ -18,7 +18,8 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -29,7 +30,7 @@ use x509_parser::oid_registry::{OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::forgotten::Forgotten;
-use super::is_node_name;
+use super::{Role, is_node_name};
 
 /// More authorities than there ever are: one that signs, and another one while it is replaced.
 const MOST_AUTHORITIES: usize = 16;
@@ -37,7 +38,9 @@ const MOST_AUTHORITIES: usize = 16;
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// The node.
+    /// What it is: agents and servers of the same node are different peers.
+    pub role: Role,
+    /// The node; that of a server is the server's own name.
     pub node: String,
     /// When its certificate begins.
     pub not_before: SystemTime,
@@ -53,8 +56,8 @@ pub enum Refusal {
     #[error("the certificate cannot be read")]
     Unreadable,
     /// It is for something else.
-    #[error("the certificate is not that of a node with the organization `{0}`")]
-    OtherSubject(&'static str),
+    #[error("the certificate is not that of a node with the organization {0}")]
+    OtherSubject(String),
     /// The node is forgotten, or its certificate is from before it was.
     #[error("the certificate of node `{0}` is revoked, as the node is forgotten, or was when it got it")]
     Forgotten(String),
@@ -76,8 +79,9 @@ pub enum BadTrust {
 
 /// The verifier.
 pub struct Verifier {
-    organization: &'static str,
+    roles: Box<[Role]>,
     trust: ArcSwap<Option<Arc<dyn ClientCertVerifier>>>,
+    roots: watch::Sender<Arc<RootCertStore>>,
     forgotten: ArcSwap<Option<Forgotten>>,
     changes: watch::Sender<()>,
 }
@@ -85,17 +89,18 @@ pub struct Verifier {
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verifier")
-            .field("organization", &self.organization)
+            .field("roles", &self.roles)
             .finish_non_exhaustive()
     }
 }
 
 impl Verifier {
-    /// Lets nodes in with `organization` in their certificates, once it knows whom to trust.
-    pub fn new(organization: &'static str) -> Self {
+    /// Lets nodes in whose certificates are of one of `roles`, once it knows whom to trust.
+    pub fn new(roles: &[Role]) -> Self {
         Self {
-            organization,
+            roles: roles.into(),
             trust: ArcSwap::default(),
+            roots: watch::Sender::new(Arc::new(RootCertStore::empty())),
             forgotten: ArcSwap::default(),
             changes: watch::Sender::new(()),
         }
@@ -103,22 +108,18 @@ impl Verifier {
 
     /// Trusts the authorities in `pem`, and no others, from now on.
     pub fn trust(&self, pem: &str) -> Result<(), BadTrust> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            if roots.len() == MOST_AUTHORITIES {
-                return Err(BadTrust::TooMany);
-            }
-            let certificate = certificate.map_err(|_| BadTrust::Pem)?;
-            roots.add(certificate).map_err(|_| BadTrust::NoAuthority)?;
-        }
-        if roots.is_empty() {
-            return Err(BadTrust::Pem);
-        }
+        let roots = Arc::new(authorities(pem)?);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let webpki = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let webpki = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider).build();
         let webpki = webpki.map_err(|_| BadTrust::NoAuthority)?;
         self.trust.store(Arc::new(Some(webpki)));
+        self.roots.send_replace(roots);
         Ok(())
+    }
+
+    /// The authorities that are trusted, for a server that is a client of other servers, too. None before they were read.
+    pub fn roots(&self) -> watch::Receiver<Arc<RootCertStore>> {
+        self.roots.subscribe()
     }
 
     /// Refuses the nodes in the `data` of the ConfigMap of forgotten nodes from now on, and no others.
@@ -135,7 +136,7 @@ impl Verifier {
     /// Who has shown these certificates in a handshake that has succeeded.
     pub fn peer(&self, certificates: Option<&[CertificateDer<'_>]>) -> Result<Peer, Refusal> {
         let leaf = certificates.and_then(<[_]>::first).ok_or(Refusal::Nothing)?;
-        let peer = read(leaf, self.organization)?;
+        let peer = read(leaf, &self.roles)?;
         if self.is_forgotten(&peer) {
             return Err(Refusal::Forgotten(peer.node));
         }
@@ -160,18 +161,28 @@ impl Verifier {
         }
     }
 
-    /// The TLS of a server that lets nobody in but nodes.
+    /// The TLS of a server that lets nobody in but nodes, with one certificate for all its life.
     pub fn server_config(
         self: &Arc<Self>,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
+    ) -> Result<ServerConfig, Error> {
+        let provider = rustls::crypto::ring::default_provider();
+        let key = CertifiedKey::from_der(chain, key, &provider)?;
+        self.server_config_of(Arc::new(SingleCertAndKey::from(key)))
+    }
+
+    /// The same, with the certificate that `certificates` has at the time of each handshake.
+    pub fn server_config_of(
+        self: &Arc<Self>,
+        certificates: Arc<dyn ResolvesServerCert>,
     ) -> Result<ServerConfig, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let verifier = Arc::clone(self) as Arc<dyn ClientCertVerifier>;
         let mut config = builder
             .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)?;
+            .with_cert_resolver(certificates);
         // Who resumes a session is not asked for his certificate again.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -179,8 +190,29 @@ impl Verifier {
     }
 }
 
-/// Node and beginning of a certificate: a node's name as CN and the organization as O, and nothing else.
-fn read(certificate: &CertificateDer<'_>, organization: &'static str) -> Result<Peer, Refusal> {
+/// The authorities in a text in PEM, as ConfigMap [`TRUST`](super::TRUST) has it.
+pub fn authorities(pem: &str) -> Result<RootCertStore, BadTrust> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        if roots.len() == MOST_AUTHORITIES {
+            return Err(BadTrust::TooMany);
+        }
+        let certificate = certificate.map_err(|_| BadTrust::Pem)?;
+        roots.add(certificate).map_err(|_| BadTrust::NoAuthority)?;
+    }
+    if roots.is_empty() {
+        return Err(BadTrust::Pem);
+    }
+    Ok(roots)
+}
+
+/// Role, node and beginning of a certificate: a node's name as CN and the organization of one of `roles` as O, and nothing
+/// else.
+fn read(certificate: &CertificateDer<'_>, roles: &[Role]) -> Result<Peer, Refusal> {
+    let other = || {
+        let taken: Vec<_> = roles.iter().map(|role| role.organization()).collect();
+        Refusal::OtherSubject(taken.join(" or "))
+    };
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| Refusal::Unreadable)?;
     let (mut node, mut group) = (None, None);
     for attribute in parsed.subject().iter_attributes() {
@@ -189,17 +221,20 @@ fn read(certificate: &CertificateDer<'_>, organization: &'static str) -> Result<
         } else if *attribute.attr_type() == OID_X509_ORGANIZATION_NAME {
             &mut group
         } else {
-            return Err(Refusal::OtherSubject(organization));
+            return Err(other());
         };
         let text = attribute.as_str().map_err(|_| Refusal::Unreadable)?;
         if slot.replace(text).is_some() {
-            return Err(Refusal::OtherSubject(organization));
+            return Err(other());
         }
     }
-    let node = node.filter(|node| group == Some(organization) && is_node_name(node));
+    let role = roles.iter().find(|role| group == Some(role.organization()));
+    let node = node.filter(|node| is_node_name(node));
+    let (role, node) = role.zip(node).ok_or_else(other)?;
     let begins = u64::try_from(parsed.validity().not_before.timestamp()).unwrap_or_default();
     Ok(Peer {
-        node: node.ok_or(Refusal::OtherSubject(organization))?.to_owned(),
+        role: *role,
+        node: node.to_owned(),
         not_before: SystemTime::UNIX_EPOCH + Duration::from_secs(begins),
     })
 }
@@ -259,7 +294,7 @@ mod tests {
     use yurt_testkit::ca::{Authority, Leaf};
 
     use super::*;
-    use crate::node_certificates::TUNNEL_AGENTS;
+    use crate::node_certificates::{TUNNEL_AGENTS, TUNNEL_SERVERS};
 
     fn der(authority: &Authority, leaf: &Leaf) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(authority.issue(leaf).unwrap().cert_pem.as_bytes()).unwrap()
@@ -278,7 +313,7 @@ mod tests {
     fn nobody_is_let_in_before_both_lists_were_read() {
         let authority = Authority::new("a").unwrap();
         let certificate = der(&authority, &node("edge1"));
-        let verifier = Verifier::new(TUNNEL_AGENTS);
+        let verifier = Verifier::new(&[Role::TunnelAgent]);
         assert!(!verifier.is_ready());
         verdict(&verifier, &certificate).unwrap_err();
         verifier.trust(&authority.pem()).unwrap();
@@ -292,7 +327,7 @@ mod tests {
     #[test]
     fn only_nodes_of_a_trusted_authority_are_let_in() {
         let (authority, other) = (Authority::new("a").unwrap(), Authority::new("a").unwrap());
-        let verifier = Verifier::new(TUNNEL_AGENTS);
+        let verifier = Verifier::new(&[Role::TunnelAgent]);
         verifier.trust(&authority.pem()).unwrap();
         verifier.forget(&BTreeMap::new());
         verdict(&verifier, &der(&authority, &node("edge1"))).unwrap();
@@ -300,6 +335,10 @@ mod tests {
             ("of another authority", der(&other, &node("edge1"))),
             ("without an organization", der(&authority, &Leaf::new("edge1"))),
             ("of a kubelet", der(&authority, &Leaf::node("edge1"))),
+            (
+                "of another role",
+                der(&authority, &Leaf::new("edge1").organization(TUNNEL_SERVERS)),
+            ),
             ("with no node's name", der(&authority, &node("edge1 or 2"))),
             ("that has ended", der(&authority, &node("edge1").expired())),
             ("that is none", CertificateDer::from(vec![0x30, 0x80, 1])),
@@ -331,10 +370,30 @@ mod tests {
         verdict(&verifier, &der(&other, &node("edge1"))).unwrap();
     }
 
+    #[test]
+    fn a_server_that_takes_two_roles_tells_which_one_it_has_before_it() {
+        let authority = Authority::new("a").unwrap();
+        let verifier = Verifier::new(&[Role::TunnelAgent, Role::TunnelServer]);
+        verifier.trust(&authority.pem()).unwrap();
+        verifier.forget(&BTreeMap::new());
+        for role in [Role::TunnelAgent, Role::TunnelServer] {
+            let shown = der(&authority, &Leaf::new("n1").organization(role.organization()));
+            verdict(&verifier, &shown).unwrap();
+            let peer = verifier.peer(Some(std::slice::from_ref(&shown))).unwrap();
+            assert_eq!((peer.role, peer.node.as_str()), (role, "n1"));
+        }
+        let kubelet = der(&authority, &Leaf::node("n1"));
+        let refusal = verifier.peer(Some(&[kubelet])).unwrap_err().to_string();
+        assert!(
+            refusal.contains("yurt:tunnel-agents or yurt:tunnel-servers"),
+            "{refusal}"
+        );
+    }
+
     #[tokio::test]
     async fn who_is_forgotten_is_refused_and_his_connections_hear_of_it() {
         let authority = Authority::new("a").unwrap();
-        let verifier = Arc::new(Verifier::new(TUNNEL_AGENTS));
+        let verifier = Arc::new(Verifier::new(&[Role::TunnelAgent]));
         verifier.trust(&authority.pem()).unwrap();
         verifier.forget(&BTreeMap::new());
         let hour = Duration::from_hours(1);

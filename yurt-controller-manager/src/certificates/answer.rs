@@ -47,7 +47,12 @@ impl Answer {
             Failure::Refused(format!("sign the certificate of node `{}`: {fault}", grant.node))
         })?;
         if !is_approved(&request) {
-            add(&mut request, "Approved", "OwnNode", "the node asks for itself");
+            add(
+                &mut request,
+                "Approved",
+                "OwnNode",
+                "who asks stands for that node",
+            );
             request = match self.write(Part::Approval, &request).await? {
                 Some(request) => request,
                 None => return Ok(()),

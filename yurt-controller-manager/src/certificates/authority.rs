@@ -15,7 +15,7 @@ use yurt_common::node_certificates::BACKDATED;
 
 use super::decide::Grant;
 use super::request::Name;
-use super::signers::Signer;
+use super::signers::{Kind, Signer};
 
 /// How long an authority is good for; it is replaced long before ([`super::rotation::Times`]).
 const VALID: Duration = Duration::from_hours(2 * 365 * 24);
@@ -130,7 +130,13 @@ impl Authority {
         params.serial_number = Some(serial());
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = match signer.kind {
+            Kind::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Kind::Server(_) => vec![
+                ExtendedKeyUsagePurpose::ClientAuth,
+                ExtendedKeyUsagePurpose::ServerAuth,
+            ],
+        };
         params.use_authority_key_identifier_extension = true;
         params.not_before = not_before.into();
         params.not_after = not_after.into();
@@ -195,6 +201,18 @@ mod tests {
         assert_eq!(names.general_names.len(), 2);
         let second = authority.sign(&SIGNERS[0], &grant(now(), &key)).unwrap();
         assert_ne!(pem, second, "the same serial number twice");
+    }
+
+    #[test]
+    fn what_servers_get_is_good_for_both_ends() {
+        let authority = Authority::new(now()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let pem = authority.sign(&SIGNERS[1], &grant(now(), &key)).unwrap();
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let (_, leaf) = X509Certificate::from_der(&der).unwrap();
+        assert_eq!(leaf.subject().to_string(), "O=yurt:tunnel-servers, CN=edge1");
+        let usage = leaf.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.client_auth && usage.server_auth && !usage.any);
     }
 
     #[test]

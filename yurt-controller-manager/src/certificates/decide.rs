@@ -1,14 +1,16 @@
 //! Whether a request gets its certificate, and what is in it (pure).
 
+mod names;
+
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Node;
-use yurt_common::node_certificates::BACKDATED;
 use yurt_common::node_certificates::forgotten::{Forgotten, Standing};
+use yurt_common::node_certificates::{BACKDATED, EDGE_LABEL};
 
 use super::request::{self, Name};
-use super::signers::{self, Signer};
+use super::signers::{self, Kind, Signer};
 
 /// The Node of a request may come a moment later than the request.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -50,7 +52,7 @@ pub enum Verdict {
 pub struct Grant {
     /// The node.
     pub node: String,
-    /// Names of that node.
+    /// Names of that node, or of the server on it.
     pub names: Vec<Name>,
     /// The key, as a DER `SubjectPublicKeyInfo`.
     pub key: Vec<u8>,
@@ -65,7 +67,7 @@ pub struct Grant {
 pub enum Reason {
     /// Nobody who stands for a node has asked.
     #[error(
-        "{0} does not stand for a node: a kubelet may ask, or a pod of the signer's account by a token that names its node"
+        "{0} does not stand for a node: a pod of the signer's account may ask by a token that names its node, and a kubelet where the certificate is that of a client alone"
     )]
     NoNode(String),
     /// It is for another node than the requester's.
@@ -79,6 +81,11 @@ pub enum Reason {
     /// There is no such Node.
     #[error("there is no Node `{0}`")]
     UnknownNode(String),
+    /// It is an edge node, and the signer serves none.
+    #[error(
+        "node `{0}` is an edge node (label {EDGE_LABEL}=true): servers of the tunnel run in the cloud only"
+    )]
+    EdgeNode(String),
     /// It is forgotten.
     #[error("node `{0}` is forgotten; `yurtctl node remember` takes that back")]
     ForgottenNode(String),
@@ -99,8 +106,10 @@ pub enum Reason {
     /// It has a name that is none of its Node.
     #[error("it asks for a name that its Node does not have: {0}")]
     ForeignName(String),
-    /// Its usages are not those of a client.
-    #[error("its usages must be `client auth` and `digital signature`, and may be `key encipherment`: {0}")]
+    /// Its usages are not those of the signer.
+    #[error(
+        "its usages must be `digital signature`, `client auth` and, for servers only, `server auth`, and may be `key encipherment`: {0}"
+    )]
     Usages(String),
     /// It asks for a time that is too short.
     #[error("it asks to be valid for less than ten minutes")]
@@ -114,6 +123,7 @@ impl Reason {
             Self::NoNode(_) => "NoNode",
             Self::AnotherNode { .. } => "AnotherNode",
             Self::UnknownNode(_) => "UnknownNode",
+            Self::EdgeNode(_) => "EdgeNode",
             Self::ForgottenNode(_) => "ForgottenNode",
             Self::Unreadable(_) => "Unreadable",
             Self::WeakKey => "WeakKey",
@@ -189,21 +199,22 @@ fn judge(request: &CertificateSigningRequest, signer: &Signer, facts: &Facts<'_>
     if asked.organization != signer.organization {
         return Err(Reason::Subject);
     }
-    usages(spec.usages.as_deref().unwrap_or_default())?;
+    let is_server = signer.kind != Kind::Client;
+    if asked.serves && !is_server {
+        return Err(Reason::Extension("a use beyond that of a client"));
+    }
+    usages(spec.usages.as_deref().unwrap_or_default(), is_server)?;
     let lifetime = lifetime(spec.expiration_seconds, facts.lifetime)?;
     let node = facts
         .node
         .filter(|node| node.metadata.name.as_ref() == Some(&requester));
     let node = node.ok_or_else(|| Reason::UnknownNode(requester.clone()))?;
-    if let Some(name) = asked.names.iter().find(|name| !has_name(node, name)) {
-        return Err(Reason::ForeignName(match name {
-            Name::Dns(name) => name.clone(),
-            Name::Ip(address) => address.to_string(),
-        }));
+    if is_server && is_edge(node) {
+        return Err(Reason::EdgeNode(requester));
     }
     Ok(Grant {
         node: requester,
-        names: asked.names,
+        names: names::granted(signer, node, asked.names)?,
         key: asked.key,
         not_before: begin(standing, facts.now),
         not_after: facts.now + lifetime,
@@ -219,11 +230,23 @@ fn begin(standing: Option<Standing>, now: SystemTime) -> SystemTime {
     }
 }
 
-fn usages(usages: &[String]) -> Result<(), Reason> {
+/// Whether a Node is marked as one at the edge. Its kubelet could take the mark off: where servers run is up to a label that
+/// it cannot set, as the chart's default is.
+fn is_edge(node: &Node) -> bool {
+    let labels = node.metadata.labels.as_ref();
+    labels.is_some_and(|labels| labels.get(EDGE_LABEL).is_some_and(|value| value == "true"))
+}
+
+fn usages(usages: &[String], server: bool) -> Result<(), Reason> {
     let has = |usage: &str| usages.iter().any(|one| one == usage);
-    let known = ["client auth", "digital signature", "key encipherment"];
+    let known = [
+        "client auth",
+        "digital signature",
+        "key encipherment",
+        "server auth",
+    ];
     let foreign = usages.iter().any(|usage| !known.contains(&usage.as_str()));
-    if foreign || !has("client auth") || !has("digital signature") {
+    if foreign || !has("client auth") || !has("digital signature") || has("server auth") != server {
         return Err(Reason::Usages(usages.join(", ")));
     }
     Ok(())
@@ -239,23 +262,6 @@ fn lifetime(asked: Option<i32>, longest: Duration) -> Result<Duration, Reason> {
         return Err(Reason::TooShort);
     }
     Ok(asked.min(longest))
-}
-
-/// Whether the Node says of itself that it has this name. Kubelets write that, so it proves nothing to others: servers of
-/// ours go by the subject alone.
-fn has_name(node: &Node, name: &Name) -> bool {
-    let addresses = node
-        .status
-        .iter()
-        .flat_map(|status| status.addresses.iter().flatten());
-    addresses.into_iter().any(|one| match name {
-        Name::Dns(name) => {
-            ["Hostname", "InternalDNS", "ExternalDNS"].contains(&one.type_.as_str()) && one.address == *name
-        }
-        Name::Ip(address) => {
-            ["InternalIP", "ExternalIP"].contains(&one.type_.as_str()) && one.address.parse() == Ok(*address)
-        }
-    })
 }
 
 #[cfg(test)]

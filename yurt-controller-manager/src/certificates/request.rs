@@ -31,6 +31,8 @@ pub struct Asked {
     pub organization: String,
     /// Further names.
     pub names: Vec<Name>,
+    /// Whether it is to be that of a server, too.
+    pub serves: bool,
     /// The key, as a DER `SubjectPublicKeyInfo`. Who asks has proved that he holds it.
     pub key: Vec<u8>,
 }
@@ -65,13 +67,16 @@ pub fn read(pem: &[u8]) -> Result<Asked, Reason> {
         return Err(Reason::Unreadable("it is not signed with its own key"));
     }
     let (common_name, organization) = subject(&info.subject)?;
-    let mut names = Vec::new();
+    let (mut names, mut serves) = (Vec::new(), false);
     match info.attributes() {
         [] => {}
         [one] => match one.parsed_attribute() {
             ParsedCriAttribute::ExtensionRequest(asked) => {
                 for extension in &asked.extensions {
-                    names.extend(names_of(extension.parsed_extension())?);
+                    let extension = extension.parsed_extension();
+                    names.extend(names_of(extension)?);
+                    serves |=
+                        matches!(extension, ParsedExtension::ExtendedKeyUsage(usage) if usage.server_auth);
                 }
             }
             _ => return Err(Reason::Extension("an attribute that is not known")),
@@ -85,6 +90,7 @@ pub fn read(pem: &[u8]) -> Result<Asked, Reason> {
         common_name,
         organization,
         names,
+        serves,
         key: info.subject_pki.raw.to_vec(),
     })
 }
@@ -127,14 +133,13 @@ fn names_of(extension: &ParsedExtension<'_>) -> Result<Vec<Name>, Reason> {
         ParsedExtension::KeyUsage(_) => Err(Reason::Extension("a use of the key beyond signatures")),
         ParsedExtension::ExtendedKeyUsage(usage) => {
             let others = usage.any
-                || usage.server_auth
                 || usage.code_signing
                 || usage.email_protection
                 || usage.time_stamping
                 || usage.ocsp_signing
                 || !usage.other.is_empty();
             if others {
-                Err(Reason::Extension("a use beyond that of a client"))
+                Err(Reason::Extension("a use beyond those of clients and servers"))
             } else {
                 Ok(Vec::new())
             }

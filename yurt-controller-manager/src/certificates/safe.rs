@@ -25,7 +25,7 @@ use crate::MANAGER;
 use crate::failure::Failure;
 
 /// The name of the Secret.
-pub const SECRET: &str = "yurt-tunnel-ca";
+pub use yurt_common::node_certificates::TUNNEL_CA as SECRET;
 /// The annotation by which somebody asks that authorities from before a time (RFC 3339) are replaced.
 pub const REPLACE_BEFORE: &str = "yurt.openyurt.io/replace-before";
 

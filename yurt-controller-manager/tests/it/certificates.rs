@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use yurt_common::node_certificates::forgotten;
 use yurt_common::node_certificates::verifier::{Verifier, follow};
-use yurt_common::node_certificates::{FORGOTTEN, TUNNEL_AGENT_SIGNER, TUNNEL_AGENTS};
+use yurt_common::node_certificates::{FORGOTTEN, Role};
 use yurt_testkit::ca::{Authority, Identity, Leaf};
 use yurt_testkit::objects::node;
 use yurt_testkit::{Api, ApiServer, wait_for};
@@ -28,21 +28,30 @@ pub(crate) const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigni
 const MAPS: &str = "/api/v1/namespaces/yurt-system/configmaps";
 const SECRETS: &str = "/api/v1/namespaces/yurt-system/secrets";
 
-/// A request of `name` for itself as `node`; returns the key.
+/// A request of `name` for the agent of `node`; returns the key.
 pub(crate) async fn ask(api: &Api, name: &str, node: &str) -> KeyPair {
+    ask_for(api, name, node, Role::TunnelAgent).await
+}
+
+/// The same, for another role.
+pub(crate) async fn ask_for(api: &Api, name: &str, node: &str, role: Role) -> KeyPair {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params
         .distinguished_name
-        .push(DnType::OrganizationName, TUNNEL_AGENTS);
+        .push(DnType::OrganizationName, role.organization());
     params.distinguished_name.push(DnType::CommonName, node);
     let pem = params.serialize_request(&key).unwrap().pem().unwrap();
+    let mut usages = vec!["client auth", "digital signature"];
+    if role == Role::TunnelServer {
+        usages.push("server auth");
+    }
     let request = json!({
         "metadata": {"name": name},
         "spec": {
-            "signerName": TUNNEL_AGENT_SIGNER,
-            "usages": ["client auth", "digital signature"],
+            "signerName": role.signer(),
+            "usages": usages,
             "request": STANDARD.encode(pem),
         },
     });
@@ -104,7 +113,7 @@ impl Drop for Gate {
 
 impl Gate {
     async fn start(server: &ApiServer) -> Self {
-        let verifier = Arc::new(Verifier::new(TUNNEL_AGENTS));
+        let verifier = Arc::new(Verifier::new(&[Role::TunnelAgent]));
         let file =
             Kubeconfig::from_yaml(&kubeconfig(server, server.admin_identity(), server.folder())).unwrap();
         let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
@@ -173,7 +182,7 @@ impl Gate {
     }
 }
 
-async fn cluster() -> (ApiServer, Manager) {
+pub(crate) async fn cluster() -> (ApiServer, Manager) {
     drop(rustls::crypto::ring::default_provider().install_default());
     let server = ApiServer::start().await.unwrap();
     grant(&server).await;

@@ -13,3 +13,4 @@ mod interrupted;
 mod leader;
 mod pools;
 mod rights;
+mod servers;

@@ -18,7 +18,7 @@ pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// Who it is for the apiserver.
 pub(crate) const USER: &str = "manager-under-test";
 pub(crate) const NAMESPACE: &str = "yurt-system";
-const MANIFESTS: &str = include_str!("../../../manifests/yurt.yaml");
+pub(crate) const MANIFESTS: &str = include_str!("../../../manifests/yurt.yaml");
 
 /// Applies the rights of the manifests, bound to [`USER`]. Returns the rules.
 pub(crate) async fn grant(server: &ApiServer) -> Vec<Value> {

@@ -94,11 +94,17 @@ const OBJECTS: [Right; 19] = [
     Right::Anywhere("delete", RBAC, "clusterroles"),
 ];
 
-/// yurt-controller-manager, which comes and goes with nodes.
-const CONTROLLER: [Right; 3] = [
+/// yurt-controller-manager and yurt-tunnel, which come and go with nodes.
+const CONTROLLER: [Right; 8] = [
     Right::Inside("create", "apps", "deployments"),
     Right::Inside("patch", "apps", "deployments"),
     Right::Inside("delete", "apps", "deployments"),
+    Right::Inside("create", "apps", "daemonsets"),
+    Right::Inside("patch", "apps", "daemonsets"),
+    Right::Inside("delete", "apps", "daemonsets"),
+    // What they leave in a namespace that is not ours.
+    Right::Inside("list", "coordination.k8s.io", "leases"),
+    Right::Inside("delete", "", "secrets"),
 ];
 
 /// A change of nodes: their rights, their labels, pods that are restarted.
@@ -137,7 +143,7 @@ const FORGET: [Right; 9] = [
 
 /// What our cluster roles grant. Who gives rights away must have them, or one of `escalate` (for the role) and
 /// `bind` (for the binding).
-const GRANTED: [Right; 35] = [
+const GRANTED: [Right; 39] = [
     Right::Anywhere("get", "discovery.k8s.io", "endpointslices"),
     Right::Anywhere("list", "discovery.k8s.io", "endpointslices"),
     Right::Anywhere("watch", "discovery.k8s.io", "endpointslices"),
@@ -162,6 +168,10 @@ const GRANTED: [Right; 35] = [
     Right::Anywhere("create", "coordination.k8s.io", "leases"),
     Right::Anywhere("get", "coordination.k8s.io", "leases"),
     Right::Anywhere("update", "coordination.k8s.io", "leases"),
+    Right::Anywhere("list", "coordination.k8s.io", "leases"),
+    Right::Anywhere("patch", "coordination.k8s.io", "leases"),
+    Right::Anywhere("delete", "coordination.k8s.io", "leases"),
+    Right::Anywhere("create", CERTIFICATES, "certificatesigningrequests"),
     Right::Anywhere("get", CERTIFICATES, "certificatesigningrequests"),
     Right::Anywhere("list", CERTIFICATES, "certificatesigningrequests"),
     Right::Anywhere("watch", CERTIFICATES, "certificatesigningrequests"),

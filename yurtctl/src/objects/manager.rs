@@ -38,14 +38,14 @@ pub async fn install(cluster: &Cluster, config: &HubConfig) -> Result<()> {
 }
 
 /// Makes an object of the manifests one of this site (pure).
-fn fit(object: &mut DynamicObject, config: &HubConfig, namespace: &str) {
+pub(super) fn fit(object: &mut DynamicObject, config: &HubConfig, namespace: &str) {
     let secrets: Vec<_> = config
         .pull_secrets
         .iter()
         .map(|name| json!({"name": name}))
         .collect();
     match kind(object) {
-        "Deployment" => {
+        "Deployment" | "DaemonSet" => {
             if let Some(container) = object.data.pointer_mut("/spec/template/spec/containers/0") {
                 container["image"] = config.image.clone().into();
                 container["imagePullPolicy"] = config.pull_policy.clone().into();

@@ -1,6 +1,7 @@
 //! Our objects in the cluster, through installations, upgrades and removals.
 
 use serde_json::json;
+use yurt_testkit::objects::ensure_namespace;
 use yurtctl::objects;
 use yurtctl::progress::Progress;
 
@@ -28,6 +29,65 @@ async fn what_was_installed_is_taken_away_and_comes_again() {
         );
     }
     drop(hand);
+}
+
+#[tokio::test]
+async fn nothing_of_the_tunnel_is_left_in_a_namespace_that_somebody_else_has_made() {
+    let site = Site::start().await;
+    let cluster = site.cluster().await;
+    ensure_namespace(site.admin(), &site.namespace).await.unwrap();
+    let config = objects::install(&cluster, Progress::begin()).await.unwrap();
+    objects::manager::install(&cluster, &config).await.unwrap();
+    objects::tunnel::install(&cluster, &config).await.unwrap();
+    for set in ["yurt-tunnel-server", "yurt-tunnel-agent"] {
+        let path = site.path("apis/apps/v1", &format!("daemonsets/{set}"));
+        let set = site.object(&path).await;
+        let container = &set["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], config.image.as_str());
+    }
+    // What the manager and the servers write.
+    let labels = json!({"app.kubernetes.io/part-of": "yurt", "app.kubernetes.io/component": "tunnel-server"});
+    for (group, kind, name) in [
+        ("api/v1", "secrets", "yurt-tunnel-ca"),
+        ("api/v1", "configmaps", "yurt-tunnel-trust"),
+        ("api/v1", "configmaps", "yurt-tunnel-servers"),
+        ("apis/coordination.k8s.io/v1", "leases", "yurt-tunnel-server-m1"),
+        ("apis/coordination.k8s.io/v1", "leases", "somebody-elses"),
+    ] {
+        let mut object = json!({"metadata": {"name": name}});
+        if name != "somebody-elses" {
+            object["metadata"]["labels"] = labels.clone();
+        }
+        let (code, answer) = site.admin().post(&site.path(group, kind), object).await.unwrap();
+        assert_eq!(code, 201, "{answer}");
+    }
+    objects::uninstall(&cluster).await.unwrap();
+    for (group, kind, expected) in [
+        ("api/v1", "secrets", json!([])),
+        ("api/v1", "serviceaccounts", json!([])),
+        ("apis/apps/v1", "daemonsets", json!([])),
+        ("apis/apps/v1", "deployments", json!([])),
+        ("apis/rbac.authorization.k8s.io/v1", "rolebindings", json!([])),
+        ("apis/coordination.k8s.io/v1", "leases", json!(["somebody-elses"])),
+    ] {
+        let list = site.object(&site.path(group, kind)).await;
+        let items = list["items"].as_array().unwrap().iter();
+        let names: Vec<_> = items.map(|item| item["metadata"]["name"].clone()).collect();
+        assert_eq!(json!(names), expected, "{kind}");
+    }
+    for map in ["yurt-tunnel-trust", "yurt-tunnel-servers", "yurt-hub-cfg"] {
+        let path = site.path("api/v1", &format!("configmaps/{map}"));
+        assert!(!site.exists(&path).await, "{map}");
+    }
+    for kind in ["clusterroles", "clusterrolebindings"] {
+        let list = site
+            .object(&format!("/apis/rbac.authorization.k8s.io/v1/{kind}"))
+            .await;
+        let items = list["items"].as_array().unwrap().iter();
+        let names = items.filter_map(|item| item["metadata"]["name"].as_str());
+        let left: Vec<_> = names.filter(|name| name.starts_with("yurt-")).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 /// As a yurtctl of an earlier version has put it there.

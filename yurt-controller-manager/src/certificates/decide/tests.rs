@@ -10,7 +10,7 @@ use rcgen::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::certificates::signers::SIGNERS;
+use crate::certificates::signers;
 
 const NOW: &str = "2026-06-01T12:00:00Z";
 const HOUR: Duration = Duration::from_hours(1);
@@ -97,6 +97,7 @@ fn verdict_with(
     forgotten: &[(&str, &str)],
     at: SystemTime,
 ) -> Verdict {
+    let signer = signers::of(&request.spec.signer_name).unwrap();
     let list = forgotten
         .iter()
         .map(|(node, text)| ((*node).to_owned(), (*text).to_owned()));
@@ -107,7 +108,7 @@ fn verdict_with(
         lifetime: 24 * HOUR,
         now: at,
     };
-    decide(request, &SIGNERS[0], &facts)
+    decide(request, signer, &facts)
 }
 
 fn verdict(request: &CertificateSigningRequest) -> Verdict {
@@ -262,6 +263,7 @@ fn names_are_those_that_the_node_has() {
         (vec![dns("edge2")], "ForeignName"),
         (vec![dns("edge1"), dns("kubernetes.default.svc")], "ForeignName"),
         (vec![dns("*.shop.example")], "ForeignName"),
+        (vec![dns("yurt-tunnel-server")], "ForeignName"),
         (vec![dns("10.0.0.1")], "ForeignName"),
         (vec![SanType::IpAddress([10, 0, 0, 2].into())], "ForeignName"),
         (
@@ -412,4 +414,126 @@ fn a_forgotten_node_gets_nothing_until_it_is_remembered() {
     assert_eq!(grant.not_before, now() - BACKDATED);
     let ahead = judged("2026-05-01T00:00:00Z remembered 2026-06-01T12:00:09Z");
     assert_eq!(ahead, Verdict::Wait(Duration::from_secs(10)));
+}
+
+/// A request by the pod of a tunnel server on `m1`, with `changes` by JSON pointer.
+fn server_request(pem: Vec<u8>, changes: &[(&str, Value)]) -> CertificateSigningRequest {
+    let usual = [
+        ("/spec/signerName", json!("yurt.openyurt.io/tunnel-server")),
+        (
+            "/spec/username",
+            json!("system:serviceaccount:yurt-system:yurt-tunnel-server"),
+        ),
+        ("/spec/groups", json!(["system:serviceaccounts"])),
+        (
+            "/spec/extra",
+            json!({"authentication.kubernetes.io/node-name": ["m1"]}),
+        ),
+        (
+            "/spec/usages",
+            json!(["client auth", "server auth", "digital signature"]),
+        ),
+    ];
+    request(pem, &[&usual, changes].concat())
+}
+
+fn server_params() -> CertificateParams {
+    with(|params| params.distinguished_name = subject("m1", "yurt:tunnel-servers"))
+}
+
+fn server_node(labels: &Value) -> Node {
+    serde_json::from_value(json!({"metadata": {"name": "m1", "labels": labels}})).unwrap()
+}
+
+fn server_verdict(request: &CertificateSigningRequest) -> Verdict {
+    verdict_with(request, Some(&server_node(&json!({}))), &[], now())
+}
+
+#[test]
+fn a_server_gets_the_name_of_all_servers_whether_it_asks_for_it_or_not() {
+    let mut asks = server_params();
+    asks.subject_alt_names = vec![dns("yurt-tunnel-server")];
+    asks.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    for params in [server_params(), asks] {
+        let Verdict::Sign(grant) = server_verdict(&server_request(pem(&params), &[])) else {
+            panic!("refused");
+        };
+        assert_eq!(grant.node, "m1");
+        assert_eq!(grant.names, [Name::Dns("yurt-tunnel-server".to_owned())]);
+    }
+    for foreign in [dns("m1"), SanType::IpAddress([10, 0, 0, 1].into())] {
+        let mut params = server_params();
+        params.subject_alt_names = vec![dns("yurt-tunnel-server"), foreign];
+        let verdict = server_verdict(&server_request(pem(&params), &[]));
+        assert_eq!(short(&verdict), "ForeignName", "{verdict:?}");
+    }
+}
+
+#[test]
+fn nobody_but_the_pod_of_a_server_in_the_cloud_gets_a_servers_certificate() {
+    let on = |node: &str| json!({"authentication.kubernetes.io/node-name": [node]});
+    let account = "system:serviceaccount:yurt-system:yurt-tunnel-server";
+    let agent = "system:serviceaccount:yurt-system:yurt-tunnel-agent";
+    for (user, groups, extra, expected) in [
+        (account, json!([]), on("m1"), "signed"),
+        (account, json!([]), on("m2"), "AnotherNode"),
+        (account, json!([]), json!({}), "NoNode"),
+        (agent, json!([]), on("m1"), "NoNode"),
+        (
+            "system:serviceaccount:default:yurt-tunnel-server",
+            json!([]),
+            on("m1"),
+            "NoNode",
+        ),
+        // The node itself is not the server on it.
+        ("system:node:m1", json!(["system:nodes"]), json!({}), "NoNode"),
+        ("system:node:m1", json!(["system:nodes"]), on("m1"), "NoNode"),
+        ("kubernetes-admin", json!(["system:masters"]), json!({}), "NoNode"),
+    ] {
+        let changes = [
+            ("/spec/username", json!(user)),
+            ("/spec/groups", groups),
+            ("/spec/extra", extra),
+        ];
+        let verdict = server_verdict(&server_request(pem(&server_params()), &changes));
+        assert_eq!(short(&verdict), expected, "{changes:?}: {verdict:?}");
+    }
+    let asked = server_request(pem(&server_params()), &[]);
+    for (labels, expected) in [
+        (json!({"openyurt.io/is-edge-worker": "true"}), "EdgeNode"),
+        (json!({"openyurt.io/is-edge-worker": "false"}), "signed"),
+        (json!({"node-role.kubernetes.io/control-plane": ""}), "signed"),
+    ] {
+        let verdict = verdict_with(&asked, Some(&server_node(&labels)), &[], now());
+        assert_eq!(short(&verdict), expected, "{labels}");
+    }
+    let forgotten = [("m1", "2026-05-01T00:00:00Z")];
+    let verdict = verdict_with(&asked, Some(&server_node(&json!({}))), &forgotten, now());
+    assert_eq!(short(&verdict), "ForgottenNode");
+    assert_eq!(
+        short(&verdict_with(&asked, None, &[], now() + HOUR)),
+        "UnknownNode"
+    );
+}
+
+#[test]
+fn one_signer_does_not_give_what_another_gives() {
+    let agent = with(|params| params.distinguished_name = subject("m1", "yurt:tunnel-agents"));
+    let refused = server_verdict(&server_request(pem(&agent), &[]));
+    assert_eq!(short(&refused), "Subject");
+    for usages in [
+        json!(["client auth", "digital signature"]),
+        json!(["server auth", "digital signature"]),
+        json!(["client auth", "server auth"]),
+        json!(["client auth", "server auth", "digital signature", "cert sign"]),
+    ] {
+        let asked = server_request(pem(&server_params()), &[("/spec/usages", usages.clone())]);
+        assert_eq!(short(&server_verdict(&asked)), "Usages", "{usages}");
+    }
+    // An agent's request for what a server is.
+    let server = with(|params| params.distinguished_name = subject("edge1", "yurt:tunnel-servers"));
+    assert_eq!(short(&verdict(&request(pem(&server), &[]))), "Subject");
 }

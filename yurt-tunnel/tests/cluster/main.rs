@@ -1,0 +1,9 @@
+//! Identities and the list of servers, against a real apiserver and with the rights that the manifests give; the signer is
+//! yurt-controller-manager itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod site;
+
+mod identity;
+mod members;

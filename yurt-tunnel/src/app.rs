@@ -47,14 +47,18 @@ pub fn main(args: Args) -> ExitCode {
     };
     let _logs = telemetry::install(common.log_format, &common.log);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let outcome = runtime.enable_all().build().context("failed to start the runtime").and_then(|runtime| {
-        runtime.block_on(async {
-            match args.end {
-                End::Agent(args) => run_agent(args, stop()?).await,
-                End::Server(args) => run_server(args, stop()?).await,
-            }
-        })
-    });
+    let outcome = runtime
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                match args.end {
+                    End::Agent(args) => run_agent(args, stop()?).await,
+                    End::Server(args) => run_server(args, stop()?).await,
+                }
+            })
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -79,12 +83,17 @@ pub async fn run_agent(args: args::Agent, stop: impl Future<Output = ()> + Send)
     let files = args.common.files();
     let material = files.read()?;
     let (identity, trust) = files::channels(&material);
-    let mut dialling = Dialling::new(identity.subscribe(), trust.subscribe()).context("failed to open a UDP socket")?;
-    (dialling.congestion, dialling.ways, dialling.proxy) = (args.common.congestion, args.transport, args.proxy);
+    let mut dialling =
+        Dialling::new(identity.subscribe(), trust.subscribe()).context("failed to open a UDP socket")?;
+    (dialling.congestion, dialling.ways, dialling.proxy) =
+        (args.common.congestion, args.transport, args.proxy);
     let agent = Agent::new(agent::Settings {
         node: args.node_name,
         dialling,
-        targets: Targets { kubelet: args.kubelet_port, allowed: args.allow_ports.into_iter().collect() },
+        targets: Targets {
+            kubelet: args.kubelet_port,
+            allowed: args.allow_ports.into_iter().collect(),
+        },
         bootstrap: args.servers,
         folder: args.servers_dir,
         sessions: args.sessions.into(),
@@ -112,7 +121,9 @@ pub async fn run_server(args: args::Server, stop: impl Future<Output = ()> + Sen
     let material = files.read()?;
     let (identity, trust) = files::channels(&material);
     let visitors = Arc::new(Visitors::default());
-    visitors.trust(&material.trust).context("failed to trust the authorities")?;
+    visitors
+        .trust(&material.trust)
+        .context("failed to trust the authorities")?;
     let members = watch::Sender::default();
     read_folders(&args, &members, &visitors)?;
     let server = Server::new(server::Settings {
@@ -126,7 +137,8 @@ pub async fn run_server(args: args::Server, stop: impl Future<Output = ()> + Sen
     });
     let listeners = Listeners::bind(&server, args.listen, true).await;
     let listeners = listeners.with_context(|| format!("failed to listen at {} for agents", args.listen))?;
-    let mut dialling = Dialling::new(identity.subscribe(), trust.subscribe()).context("failed to open a UDP socket")?;
+    let mut dialling =
+        Dialling::new(identity.subscribe(), trust.subscribe()).context("failed to open a UDP socket")?;
     dialling.congestion = args.common.congestion;
     open_doors(&args, &server).await?;
     let status = status_listener(args.status_listen).await?;
@@ -154,20 +166,32 @@ pub async fn run_server(args: args::Server, stop: impl Future<Output = ()> + Sen
 }
 
 async fn status_listener(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("failed to listen at {address} for health and metrics"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen at {address} for health and metrics"))
 }
 
 async fn open_doors(args: &args::Server, server: &Arc<Server>) -> Result<()> {
     let door = Door::new(server.dialer(), Arc::new(Listed::of(&args.nodes)));
     if let Some(path) = &args.connect_socket {
-        let listener = connect::bind(path).with_context(|| format!("failed to listen at {}", path.display()))?;
+        let listener =
+            connect::bind(path).with_context(|| format!("failed to listen at {}", path.display()))?;
         tokio::spawn(door.clone().unix(listener));
     }
-    if let (Some(address), Some(certificate), Some(key), Some(trust)) =
-        (args.connect_listen, &args.connect_cert_file, &args.connect_key_file, &args.connect_client_ca_file)
-    {
-        let files = Files { certificate: certificate.clone(), key: key.clone(), trust: trust.clone() };
-        let listener = TcpListener::bind(address).await.with_context(|| format!("failed to listen at {address}"))?;
+    if let (Some(address), Some(certificate), Some(key), Some(trust)) = (
+        args.connect_listen,
+        &args.connect_cert_file,
+        &args.connect_key_file,
+        &args.connect_client_ca_file,
+    ) {
+        let files = Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            trust: trust.clone(),
+        };
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("failed to listen at {address}"))?;
         tokio::spawn(door.tls(listener, connect_tls(&files)?));
     }
     Ok(())
@@ -183,7 +207,11 @@ fn connect_tls(files: &Files) -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
-fn read_folders(args: &args::Server, members: &watch::Sender<Vec<Member>>, visitors: &Visitors) -> Result<()> {
+fn read_folders(
+    args: &args::Server,
+    members: &watch::Sender<Vec<Member>>,
+    visitors: &Visitors,
+) -> Result<()> {
     if let Some(folder) = &args.servers_dir {
         let all = read_members(folder).with_context(|| format!("failed to read {}", folder.display()))?;
         members.send_if_modified(|now| {
@@ -202,7 +230,10 @@ fn read_folders(args: &args::Server, members: &watch::Sender<Vec<Member>>, visit
 
 fn read_members(folder: &Path) -> std::io::Result<Vec<Member>> {
     let servers = servers::of_folder(folder)?;
-    Ok(servers.into_iter().map(|(id, addresses)| Member { id, addresses }).collect())
+    Ok(servers
+        .into_iter()
+        .map(|(id, addresses)| Member { id, addresses })
+        .collect())
 }
 
 async fn follow_folders(args: &args::Server, members: &watch::Sender<Vec<Member>>, visitors: &Visitors) {
@@ -229,15 +260,24 @@ impl Listed {
             let to = (node.node.clone(), node.port);
             [(node.address.clone(), to.clone()), (node.node.clone(), to)]
         });
-        Self { by_host: each.collect() }
+        Self {
+            by_host: each.collect(),
+        }
     }
 }
 
 impl Nodes for Listed {
     fn find(&self, host: &str, port: u16) -> Option<Destination> {
         let (node, kubelet) = self.by_host.get(host)?;
-        let target = if port == *kubelet { Target::Kubelet } else { Target::Port(port) };
-        Some(Destination { node: node.clone(), target })
+        let target = if port == *kubelet {
+            Target::Kubelet
+        } else {
+            Target::Port(port)
+        };
+        Some(Destination {
+            node: node.clone(),
+            target,
+        })
     }
 }
 

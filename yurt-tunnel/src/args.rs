@@ -54,7 +54,11 @@ pub struct Common {
 impl Common {
     /// Where identity and trust are.
     pub fn files(&self) -> Files {
-        Files { certificate: self.cert_file.clone(), key: self.key_file.clone(), trust: self.trust_file.clone() }
+        Files {
+            certificate: self.cert_file.clone(),
+            key: self.key_file.clone(),
+            trust: self.trust_file.clone(),
+        }
     }
 }
 
@@ -65,7 +69,11 @@ pub struct Agent {
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     pub node_name: String,
     /// A server, or what leads to servers; may be repeated
-    #[arg(long = "server", value_name = "HOST:PORT", required_unless_present = "servers_dir")]
+    #[arg(
+        long = "server",
+        value_name = "HOST:PORT",
+        required_unless_present = "servers_dir"
+    )]
     pub servers: Vec<String>,
     /// A folder with one file for each server: its name is the server's id, its lines HOST:PORT
     #[arg(long, value_name = "FOLDER")]
@@ -152,7 +160,11 @@ fn node(text: &str) -> Result<NodeAddress, String> {
     if address.is_empty() || !yurt_common::node_certificates::is_node_name(node) {
         return Err(format!("`{node}` is no name of a node, or there is no address"));
     }
-    Ok(NodeAddress { address: address.into(), node: node.into(), port })
+    Ok(NodeAddress {
+        address: address.into(),
+        node: node.into(),
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -167,7 +179,11 @@ mod tests {
 
     #[test]
     fn nodes_are_read() {
-        let read = |address: &str, port| NodeAddress { address: address.into(), node: "edge1".into(), port };
+        let read = |address: &str, port| NodeAddress {
+            address: address.into(),
+            node: "edge1".into(),
+            port,
+        };
         assert_eq!(node("10.0.0.7=edge1").unwrap(), read("10.0.0.7", 10250));
         assert_eq!(node("fd00::7=edge1:10251").unwrap(), read("fd00::7", 10251));
         for bad in ["edge1", "=edge1", "10.0.0.7=", "10.0.0.7=edge1:x"] {

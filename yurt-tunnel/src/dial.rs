@@ -43,7 +43,8 @@ pub enum DialError {
 }
 
 fn seen(last: Option<Duration>) -> String {
-    last.map(|last| format!(", last seen {} s ago", last.as_secs())).unwrap_or_default()
+    last.map(|last| format!(", last seen {} s ago", last.as_secs()))
+        .unwrap_or_default()
 }
 
 impl DialError {

@@ -46,13 +46,19 @@ impl Files {
     pub fn read(&self) -> Result<Material> {
         let (certificate, key, trust) = (text(&self.certificate)?, text(&self.key)?, text(&self.trust)?);
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
-        let chain = chain.with_context(|| format!("failed to read certificates in {}", self.certificate.display()))?;
+        let chain = chain
+            .with_context(|| format!("failed to read certificates in {}", self.certificate.display()))?;
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .with_context(|| format!("failed to read a key in {}", self.key.display()))?;
         let identity = CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
             .with_context(|| format!("key and certificate do not match: {}", self.certificate.display()))?;
-        let roots = roots(&trust).with_context(|| format!("failed to read authorities in {}", self.trust.display()))?;
-        Ok(Material { identity: Arc::new(identity), roots: Arc::new(roots), trust })
+        let roots = roots(&trust)
+            .with_context(|| format!("failed to read authorities in {}", self.trust.display()))?;
+        Ok(Material {
+            identity: Arc::new(identity),
+            roots: Arc::new(roots),
+            trust,
+        })
     }
 
     /// Reads them again and again; `changed` hears of it when something is different.
@@ -111,8 +117,14 @@ pub fn folder(path: &Path) -> Result<BTreeMap<String, String>> {
 /// Channels that are kept up from files, and a task that does it.
 pub fn channels(
     material: &Material,
-) -> (watch::Sender<Option<Arc<CertifiedKey>>>, watch::Sender<Arc<RootCertStore>>) {
-    (watch::Sender::new(Some(Arc::clone(&material.identity))), watch::Sender::new(Arc::clone(&material.roots)))
+) -> (
+    watch::Sender<Option<Arc<CertifiedKey>>>,
+    watch::Sender<Arc<RootCertStore>>,
+) {
+    (
+        watch::Sender::new(Some(Arc::clone(&material.identity))),
+        watch::Sender::new(Arc::clone(&material.roots)),
+    )
 }
 
 fn text(path: &Path) -> Result<String> {

@@ -14,7 +14,10 @@ pub struct Incoming<'a> {
 
 /// Of a stream for greetings, whose first one may have been read.
 pub fn incoming(reader: &mut Reader) -> Incoming<'_> {
-    Incoming { reader, bytes: Vec::new() }
+    Incoming {
+        reader,
+        bytes: Vec::new(),
+    }
 }
 
 impl Incoming<'_> {

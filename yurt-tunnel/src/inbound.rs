@@ -80,7 +80,10 @@ impl Inbound {
     /// Who is at the other end of a connection that was just made.
     pub fn who(connection: &Connection) -> io::Result<String> {
         server_id(connection.certificates().as_deref()).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::PermissionDenied, "the certificate of the other end is not that of a tunnel server")
+            io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the certificate of the other end is not that of a tunnel server",
+            )
         })
     }
 
@@ -99,7 +102,13 @@ impl Inbound {
         let greeted = timeout(PATIENCE, exchange).await;
         let (greetings, version, members) =
             greeted.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting in time"))??;
-        Ok(Self { id, connection, version, members, greetings })
+        Ok(Self {
+            id,
+            connection,
+            version,
+            members,
+            greetings,
+        })
     }
 
     /// Serves until the session ends; says why. `tell` is told to the server, `health` is kept up.
@@ -109,8 +118,16 @@ impl Inbound {
         mut tell: mpsc::Receiver<Greeting>,
         health: watch::Sender<Health>,
     ) -> String {
-        let Self { connection, version, greetings, .. } = self;
-        let TunnelStream { mut reader, mut writer } = greetings;
+        let Self {
+            connection,
+            version,
+            greetings,
+            ..
+        } = self;
+        let TunnelStream {
+            mut reader,
+            mut writer,
+        } = greetings;
         let (streams, tasks) = (Arc::new(AtomicUsize::new(0)), TaskTracker::new());
         let why = tokio::select! {
             why = connection.closed() => why,
@@ -164,7 +181,12 @@ async fn converse<A: Answers>(
     writer: &mut Writer,
     with: Conversation<'_, A>,
 ) -> io::Result<()> {
-    let Conversation { answers, tell, health, streams } = with;
+    let Conversation {
+        answers,
+        tell,
+        health,
+        streams,
+    } = with;
     let mut incoming = crate::greetings::incoming(reader);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -66,16 +66,46 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("yurt_tunnel");
         let to = &mut registry;
         Self {
-            nodes: registered(to, "connected_nodes", "Nodes that this server holds", Gauge::default()),
-            peers: registered(to, "peers", "Other servers that this one dials through", Gauge::default()),
+            nodes: registered(
+                to,
+                "connected_nodes",
+                "Nodes that this server holds",
+                Gauge::default(),
+            ),
+            peers: registered(
+                to,
+                "peers",
+                "Other servers that this one dials through",
+                Gauge::default(),
+            ),
             sessions: registered(to, "sessions", "Connections now", Family::default()),
             streams: registered(to, "streams", "Streams now", Gauge::default()),
-            ended: registered(to, "streams_ended", "Streams that ended, by how", Family::default()),
+            ended: registered(
+                to,
+                "streams_ended",
+                "Streams that ended, by how",
+                Family::default(),
+            ),
             bytes: registered(to, "bytes", "Bytes of streams", Family::default()),
-            dial_seconds: registered(to, "dial_seconds", "How long dials took that succeeded", seconds()),
+            dial_seconds: registered(
+                to,
+                "dial_seconds",
+                "How long dials took that succeeded",
+                seconds(),
+            ),
             dials: registered(to, "dials", "Dials, by outcome", Family::default()),
-            refused: registered(to, "connections_refused", "Connections that were refused", Family::default()),
-            rtt_seconds: registered(to, "rtt_seconds", "Time to the other end and back, at dials", seconds()),
+            refused: registered(
+                to,
+                "connections_refused",
+                "Connections that were refused",
+                Family::default(),
+            ),
+            rtt_seconds: registered(
+                to,
+                "rtt_seconds",
+                "Time to the other end and back, at dials",
+                seconds(),
+            ),
             registry,
         }
     }
@@ -92,7 +122,9 @@ impl Metrics {
 
     /// A connection counts until what is returned is dropped.
     pub fn session(&self, transport: Transport) -> Counted {
-        Counted::new(&self.sessions.get_or_create_owned(&TransportLabels { transport: transport.label() }))
+        Counted::new(&self.sessions.get_or_create_owned(&TransportLabels {
+            transport: transport.label(),
+        }))
     }
 
     /// A stream counts until what is returned is dropped.
@@ -102,9 +134,15 @@ impl Metrics {
 
     /// A stream has ended.
     pub fn ended(&self, ending: Ending, bytes: &Bytes) {
-        self.ended.get_or_create(&ReasonLabels { reason: ending.label() }).inc();
+        self.ended
+            .get_or_create(&ReasonLabels {
+                reason: ending.label(),
+            })
+            .inc();
         let count = |direction, bytes| {
-            self.bytes.get_or_create(&DirectionLabels { direction }).inc_by(bytes);
+            self.bytes
+                .get_or_create(&DirectionLabels { direction })
+                .inc_by(bytes);
         };
         count("into-tunnel", bytes.sent.load(Ordering::Relaxed));
         count("out-of-tunnel", bytes.received.load(Ordering::Relaxed));

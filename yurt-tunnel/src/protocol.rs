@@ -283,16 +283,30 @@ mod tests {
         let later: Greeting = decode(br#"{"type":"hello","max_version":2,"colour":"red"}"#).unwrap();
         assert!(matches!(later, Greeting::Hello(hello) if hello.max_version == 2));
         let later: Answer = decode(br#"{"type":"refused","reason":"tired","words":"zzz"}"#).unwrap();
-        assert!(matches!(later, Answer::Refused { reason: Reason::Other, .. }));
-        assert!(decode::<Dial>(br#"{"version":1,"id":1,"target":{"host":"10.0.0.1"},"deadline_ms":1}"#).is_err());
+        assert!(matches!(
+            later,
+            Answer::Refused {
+                reason: Reason::Other,
+                ..
+            }
+        ));
+        assert!(
+            decode::<Dial>(br#"{"version":1,"id":1,"target":{"host":"10.0.0.1"},"deadline_ms":1}"#).is_err()
+        );
     }
 
     #[test]
     fn as_many_nodes_as_are_told_at_a_time_fit_into_a_message() {
         let nodes: Vec<_> = (0..NODES_AT_A_TIME).map(|_| "n".repeat(253)).collect();
-        let greeting = Greeting::Nodes { added: nodes, removed: Vec::new() };
+        let greeting = Greeting::Nodes {
+            added: nodes,
+            removed: Vec::new(),
+        };
         assert!(encode(&greeting).is_ok());
-        let member = Member { id: "n".repeat(63), addresses: vec!["a".repeat(40); MOST_ADDRESSES] };
+        let member = Member {
+            id: "n".repeat(63),
+            addresses: vec!["a".repeat(40); MOST_ADDRESSES],
+        };
         let members = vec![member; MOST_MEMBERS];
         assert!(encode(&Greeting::Hello(Hello::ours(members))).is_ok());
     }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadHalf, WriteHalf, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadHalf, WriteHalf, split,
+};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 
@@ -123,7 +125,10 @@ impl<S: AsyncRead + AsyncWrite> Layered<S> {
     /// Of a connection that is established.
     pub fn new(io: S) -> Self {
         let (read, write) = split(io);
-        Self { read: Mutex::new(read), write: Mutex::new(write) }
+        Self {
+            read: Mutex::new(read),
+            write: Mutex::new(write),
+        }
     }
 }
 
@@ -151,7 +156,10 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Socket for Layered<S> {
 
 /// Joins both until both have ended. `bytes` counts while it runs.
 pub async fn splice<S: Socket>(socket: S, stream: TunnelStream, bytes: &Bytes) -> Ending {
-    let TunnelStream { mut reader, mut writer } = stream;
+    let TunnelStream {
+        mut reader,
+        mut writer,
+    } = stream;
     let outcome = tokio::select! {
         outcome = async { tokio::try_join!(
             inward(&socket, &mut reader, &bytes.received),
@@ -198,7 +206,16 @@ async fn copy<A: Socket, B: Socket>(from: &A, to: &B) -> io::Result<()> {
 
 /// Joins two streams of the tunnel until both directions have ended, or one is reset.
 pub async fn join(here: TunnelStream, there: TunnelStream) {
-    let (TunnelStream { reader: mut a, writer: mut b }, TunnelStream { reader: mut c, writer: mut d }) = (here, there);
+    let (
+        TunnelStream {
+            reader: mut a,
+            writer: mut b,
+        },
+        TunnelStream {
+            reader: mut c,
+            writer: mut d,
+        },
+    ) = (here, there);
     let joined = tokio::try_join!(pump(&mut a, &mut d), pump(&mut c, &mut b));
     if joined.is_ok() {
         tokio::join!(b.acknowledged(), d.acknowledged());
@@ -249,7 +266,10 @@ async fn outward<S: Socket>(socket: &S, writer: &mut Writer, count: &AtomicU64) 
         if read == 0 {
             break;
         }
-        writer.write(buffer.split().freeze()).await.map_err(|_| Ending::There)?;
+        writer
+            .write(buffer.split().freeze())
+            .await
+            .map_err(|_| Ending::There)?;
         count.fetch_add(read as u64, Ordering::Relaxed);
     }
     writer.finish().map_err(|_| Ending::There)

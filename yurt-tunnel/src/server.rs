@@ -147,7 +147,12 @@ pub struct Dialer(Arc<Server>);
 
 impl Dialer {
     /// Dials `target` on `node`, here or through the server that holds it. Fails at once where nobody does.
-    pub async fn dial(&self, node: &str, target: Target, deadline: Duration) -> Result<TunnelStream, DialError> {
+    pub async fn dial(
+        &self,
+        node: &str,
+        target: Target,
+        deadline: Duration,
+    ) -> Result<TunnelStream, DialError> {
         let begun = Instant::now();
         let outcome = self.attempt(node, target, deadline, true).await;
         match &outcome {
@@ -164,7 +169,9 @@ impl Dialer {
         target: Target,
         deadline: Duration,
     ) -> Result<TunnelStream, DialError> {
-        self.attempt(node, target, deadline, false).await.map(|(stream, _)| stream)
+        self.attempt(node, target, deadline, false)
+            .await
+            .map(|(stream, _)| stream)
     }
 
     /// Whether somebody holds a node.
@@ -186,9 +193,16 @@ impl Dialer {
     ) -> Result<(TunnelStream, Option<Duration>), DialError> {
         let server = &self.0;
         let local = server.registry().of(node);
-        let peers = if may_hop { server.peers.holding(node) } else { Vec::new() };
+        let peers = if may_hop {
+            server.peers.holding(node)
+        } else {
+            Vec::new()
+        };
         let last_seen = server.registry().last_seen(node, Instant::now());
-        let mut last = DialError::NotConnected { node: node.to_owned(), last_seen };
+        let mut last = DialError::NotConnected {
+            node: node.to_owned(),
+            last_seen,
+        };
         let ways = local.into_iter().map(|session| (session, false));
         let begun = Instant::now();
         for (session, hop) in ways.chain(peers.into_iter().map(|session| (session, true))) {
@@ -206,7 +220,13 @@ impl Dialer {
             match self.over(&session, &dial).await {
                 Ok(stream) => return Ok((stream, session.connection.rtt())),
                 // Another way may do.
-                Err(error @ (DialError::Lost(_) | DialError::Refused { reason: crate::protocol::Reason::NotConnected, .. })) => last = error,
+                Err(
+                    error @ (DialError::Lost(_)
+                    | DialError::Refused {
+                        reason: crate::protocol::Reason::NotConnected,
+                        ..
+                    }),
+                ) => last = error,
                 Err(error) => return Err(error),
             }
         }

@@ -24,7 +24,14 @@ pub struct Candidate {
 /// From what a server said. What is too much is left out.
 pub fn of_members(members: Vec<Member>) -> Servers {
     let members = members.into_iter().take(MOST_MEMBERS);
-    members.map(|member| (member.id, member.addresses.into_iter().take(MOST_ADDRESSES).collect())).collect()
+    members
+        .map(|member| {
+            (
+                member.id,
+                member.addresses.into_iter().take(MOST_ADDRESSES).collect(),
+            )
+        })
+        .collect()
 }
 
 /// From a folder with one file for each server, its name the id, its lines `host:port`, as a ConfigMap is mounted.
@@ -47,7 +54,11 @@ pub fn of_folder(folder: &Path) -> std::io::Result<Servers> {
 
 fn addresses(text: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).take(MOST_ADDRESSES).map(ToOwned::to_owned).collect()
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .take(MOST_ADDRESSES)
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// All servers in the order of this node.
@@ -63,16 +74,30 @@ pub fn order(node: &str, servers: &Servers) -> Vec<String> {
 
 /// Where to dial at the `attempt`-th time since one succeeded, of servers that are not `held`. `bootstrap` are addresses of
 /// which nobody says whose they are; they come after servers that are known. None: there is nothing to dial.
-pub fn next(node: &str, servers: &Servers, held: &[String], bootstrap: &[String], attempt: usize) -> Option<Candidate> {
+pub fn next(
+    node: &str,
+    servers: &Servers,
+    held: &[String],
+    bootstrap: &[String],
+    attempt: usize,
+) -> Option<Candidate> {
     let free = order(node, servers).into_iter().filter(|id| !held.contains(id));
     let known = free.flat_map(|id| {
         let addresses = servers.get(&id).into_iter().flatten();
-        addresses.map(|address| Candidate { id: Some(id.clone()), address: address.clone() }).collect::<Vec<_>>()
+        addresses
+            .map(|address| Candidate {
+                id: Some(id.clone()),
+                address: address.clone(),
+            })
+            .collect::<Vec<_>>()
     });
     let mut all: Vec<_> = known.collect();
     let all_held = !servers.is_empty() && all.is_empty();
     if !all_held || held.is_empty() {
-        all.extend(bootstrap.iter().map(|address| Candidate { id: None, address: address.clone() }));
+        all.extend(bootstrap.iter().map(|address| Candidate {
+            id: None,
+            address: address.clone(),
+        }));
     }
     let count = all.len();
     all.into_iter().nth(attempt.checked_rem(count)?)
@@ -83,7 +108,9 @@ mod tests {
     use super::*;
 
     fn servers(ids: &[&str]) -> Servers {
-        ids.iter().map(|id| ((*id).to_owned(), vec![format!("{id}:10250")])).collect()
+        ids.iter()
+            .map(|id| ((*id).to_owned(), vec![format!("{id}:10250")]))
+            .collect()
     }
 
     #[test]
@@ -98,7 +125,10 @@ mod tests {
                 assert_eq!(before[0], after[0]);
             }
         }
-        assert!(counts.values().all(|count| (900..1100).contains(count)), "{counts:?}");
+        assert!(
+            counts.values().all(|count| (900..1100).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]
@@ -109,9 +139,23 @@ mod tests {
         let second = next("n", &all, std::slice::from_ref(&held), &["lb:1".into()], 0).unwrap();
         assert_ne!(second.id.unwrap(), held);
         let third = next("n", &all, std::slice::from_ref(&held), &["lb:1".into()], 1).unwrap();
-        assert_eq!(third, Candidate { id: None, address: "lb:1".into() });
-        assert_eq!(next("n", &all, &["a".into(), "b".into()], &["lb:1".into()], 0), None);
-        assert_eq!(next("n", &Servers::new(), &["a".into()], &["lb:1".into()], 7).unwrap().address, "lb:1");
+        assert_eq!(
+            third,
+            Candidate {
+                id: None,
+                address: "lb:1".into()
+            }
+        );
+        assert_eq!(
+            next("n", &all, &["a".into(), "b".into()], &["lb:1".into()], 0),
+            None
+        );
+        assert_eq!(
+            next("n", &Servers::new(), &["a".into()], &["lb:1".into()], 7)
+                .unwrap()
+                .address,
+            "lb:1"
+        );
         assert_eq!(next("n", &Servers::new(), &[], &[], 0), None);
     }
 
@@ -119,7 +163,11 @@ mod tests {
     fn a_folder_is_read_as_a_configmap_is_mounted() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("..data")).unwrap();
-        std::fs::write(folder.path().join("cp1"), "10.0.0.1:10262\n\n# second\n[fd00::1]:10262\n").unwrap();
+        std::fs::write(
+            folder.path().join("cp1"),
+            "10.0.0.1:10262\n\n# second\n[fd00::1]:10262\n",
+        )
+        .unwrap();
         let servers = of_folder(folder.path()).unwrap();
         assert_eq!(servers["cp1"], ["10.0.0.1:10262", "[fd00::1]:10262"]);
         assert_eq!(servers.len(), 1);

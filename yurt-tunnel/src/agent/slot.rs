@@ -73,7 +73,11 @@ impl Agent {
                 }
                 Err(Failure::Held(id)) => {
                     attempt += 1;
-                    debug!(address = candidate.address, server = id, "another session is with this server already");
+                    debug!(
+                        address = candidate.address,
+                        server = id,
+                        "another session is with this server already"
+                    );
                     // Nobody else may be behind this address: it is asked seldom, unless servers change.
                     let _ = timeout(DUPLICATE.mul_f64(fastrand::f64() + 0.5), self.changed()).await;
                     continue;
@@ -93,12 +97,21 @@ impl Agent {
     fn candidate(&self, slot: usize, attempt: usize) -> Option<Candidate> {
         let mut held = self.others(slot);
         held.extend(self.draining().keys().cloned());
-        servers::next(&self.node, &self.servers.borrow(), &held, &self.bootstrap, attempt)
+        servers::next(
+            &self.node,
+            &self.servers.borrow(),
+            &held,
+            &self.bootstrap,
+            attempt,
+        )
     }
 
     fn others(&self, slot: usize) -> Vec<String> {
         let held = self.held.borrow();
-        held.iter().filter(|(other, _)| **other != slot).map(|(_, id)| id.clone()).collect()
+        held.iter()
+            .filter(|(other, _)| **other != slot)
+            .map(|(_, id)| id.clone())
+            .collect()
     }
 
     /// Waits until there may be something else to dial.
@@ -160,7 +173,11 @@ impl Agent {
             info!(server, why, "the session with a tunnel server has ended");
             drop(counted);
         });
-        Running { id, connection, health: watched }
+        Running {
+            id,
+            connection,
+            health: watched,
+        }
     }
 
     /// Until the slot needs another server.
@@ -201,7 +218,11 @@ impl Agent {
     /// A session with the same server over another path; none where the old one came back, or ended, first.
     async fn replace(self: &Arc<Self>, address: &str, running: &mut Running) -> Option<Running> {
         let transport = running.connection.transport();
-        info!(server = running.id, transport = transport.label(), "nothing is heard of a tunnel server; another path is tried");
+        info!(
+            server = running.id,
+            transport = transport.label(),
+            "nothing is heard of a tunnel server; another path is tried"
+        );
         loop {
             let attempt = async {
                 let connection = self.dialling.connect(address, Some(transport)).await.ok()?;

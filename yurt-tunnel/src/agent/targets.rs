@@ -36,14 +36,21 @@ impl Targets {
     /// Dials it; the error is for whoever asked.
     pub async fn dial(&self, target: Target, deadline: Duration) -> Result<TcpStream, (Reason, String)> {
         let Some(address) = self.address(target) else {
-            let words = format!("this agent does not dial {target}; its flag --allow-port lists what it dials");
+            let words =
+                format!("this agent does not dial {target}; its flag --allow-port lists what it dials");
             return Err((Reason::NotAllowed, words));
         };
         let deadline = deadline.min(LONGEST);
         match timeout(deadline, connect(address)).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err((Reason::Unreachable, format!("failed to dial the {target} at {address}: {error}"))),
-            Err(_) => Err((Reason::Deadline, format!("the {target} at {address} did not answer within {deadline:?}"))),
+            Ok(Err(error)) => Err((
+                Reason::Unreachable,
+                format!("failed to dial the {target} at {address}: {error}"),
+            )),
+            Err(_) => Err((
+                Reason::Deadline,
+                format!("the {target} at {address} did not answer within {deadline:?}"),
+            )),
         }
     }
 }
@@ -60,7 +67,10 @@ mod tests {
 
     #[test]
     fn only_the_kubelet_and_listed_ports_of_this_machine_are_dialled() {
-        let targets = Targets { kubelet: 10250, allowed: BTreeSet::from([9100]) };
+        let targets = Targets {
+            kubelet: 10250,
+            allowed: BTreeSet::from([9100]),
+        };
         let local = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
         assert_eq!(targets.address(Target::Kubelet), local(10250));
         assert_eq!(targets.address(Target::Port(10250)), local(10250));

@@ -41,7 +41,11 @@ pub struct Door<N> {
 
 impl<N> Clone for Door<N> {
     fn clone(&self) -> Self {
-        Self { dialer: self.dialer.clone(), nodes: Arc::clone(&self.nodes), places: Arc::clone(&self.places) }
+        Self {
+            dialer: self.dialer.clone(),
+            nodes: Arc::clone(&self.nodes),
+            places: Arc::clone(&self.places),
+        }
     }
 }
 
@@ -75,14 +79,22 @@ impl From<DialError> for Failure {
             DialError::Refused { .. } | DialError::Lost(_) => 502,
             DialError::Deadline(_) => 504,
         };
-        Self { status, label: error.label(), words: error.to_string() }
+        Self {
+            status,
+            label: error.label(),
+            words: error.to_string(),
+        }
     }
 }
 
 impl<N: Nodes> Door<N> {
     /// A door to what `dialer` dials.
     pub fn new(dialer: Dialer, nodes: Arc<N>) -> Self {
-        Self { dialer, nodes, places: Arc::new(Semaphore::new(PLACES)) }
+        Self {
+            dialer,
+            nodes,
+            places: Arc::new(Semaphore::new(PLACES)),
+        }
     }
 
     /// Serves a Unix socket until cancelled.
@@ -119,7 +131,9 @@ impl<N: Nodes> Door<N> {
                     tokio::spawn(async move {
                         match timeout(PATIENCE, acceptor.accept(socket)).await {
                             Ok(Ok(stream)) => door.serve(Layered::new(stream)).await,
-                            Ok(Err(error)) => debug!(%remote, %error, "a client of the CONNECT port has not proved who it is"),
+                            Ok(Err(error)) => {
+                                debug!(%remote, %error, "a client of the CONNECT port has not proved who it is")
+                            }
                             Err(_) => debug!(%remote, "a client of the CONNECT port took too long"),
                         }
                         drop(place);
@@ -143,8 +157,20 @@ impl<N: Nodes> Door<N> {
         let (host, port) = match request::parse(&head) {
             Ok(target) => target,
             Err(bad) => {
-                let status = if bad == request::BadRequest::Method { 405 } else { 400 };
-                return answer(&socket, &Failure { status, label: "bad-request", words: bad.to_string() }).await;
+                let status = if bad == request::BadRequest::Method {
+                    405
+                } else {
+                    400
+                };
+                return answer(
+                    &socket,
+                    &Failure {
+                        status,
+                        label: "bad-request",
+                        words: bad.to_string(),
+                    },
+                )
+                .await;
             }
         };
         let served = match self.nodes.find(&host, port) {
@@ -152,12 +178,23 @@ impl<N: Nodes> Door<N> {
             None => direct(socket, &host, port, bytes).await,
         };
         if let Err((socket, failure)) = served {
-            info!(host, port, reason = failure.label, words = failure.words, "a CONNECT failed");
+            info!(
+                host,
+                port,
+                reason = failure.label,
+                words = failure.words,
+                "a CONNECT failed"
+            );
             answer(&socket, &failure).await;
         }
     }
 
-    async fn to_node<S: Socket>(&self, socket: S, to: &Destination, early: BytesMut) -> Result<(), (S, Failure)> {
+    async fn to_node<S: Socket>(
+        &self,
+        socket: S,
+        to: &Destination,
+        early: BytesMut,
+    ) -> Result<(), (S, Failure)> {
         let begun = Instant::now();
         let mut stream = match self.dialer.dial(&to.node, to.target, DEADLINE).await {
             Ok(stream) => stream,
@@ -197,7 +234,11 @@ async fn head<S: Socket>(socket: &S, bytes: &mut BytesMut) -> io::Result<BytesMu
 
 /// The words are in the status, where the apiserver looks for them, and in the body, for people.
 async fn answer<S: Socket>(socket: &S, failure: &Failure) {
-    let words: String = failure.words.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
+    let words: String = failure
+        .words
+        .chars()
+        .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
+        .collect();
     let (status, length) = (failure.status, words.len() + 1);
     let text = format!(
         "HTTP/1.1 {status} {words}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{words}\n"
@@ -216,8 +257,22 @@ async fn direct<S: Socket>(socket: S, host: &str, port: u16, early: BytesMut) ->
     let failure = |status, label, words| Failure { status, label, words };
     let onward = match dialled {
         Ok(Ok(onward)) => onward,
-        Ok(Err(error)) => return Err((socket, failure(502, "direct", format!("failed to dial {host}:{port}: {error}")))),
-        Err(_) => return Err((socket, failure(504, "direct", format!("{host}:{port} did not answer within {DEADLINE:?}")))),
+        Ok(Err(error)) => {
+            return Err((
+                socket,
+                failure(502, "direct", format!("failed to dial {host}:{port}: {error}")),
+            ));
+        }
+        Err(_) => {
+            return Err((
+                socket,
+                failure(
+                    504,
+                    "direct",
+                    format!("{host}:{port} did not answer within {DEADLINE:?}"),
+                ),
+            ));
+        }
     };
     let outcome = async {
         onward.set_nodelay(true)?;

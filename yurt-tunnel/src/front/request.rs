@@ -21,7 +21,10 @@ pub enum BadRequest {
 
 /// Where the head ends; none: not yet.
 pub fn end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+    bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .map(|at| at + 4)
 }
 
 /// Host, without brackets, and port.
@@ -29,7 +32,8 @@ pub fn parse(head: &[u8]) -> Result<(String, u16), BadRequest> {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let line = std::str::from_utf8(line).map_err(|_| BadRequest::Line)?;
     let mut words = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
     else {
         return Err(BadRequest::Line);
     };
@@ -41,7 +45,10 @@ pub fn parse(head: &[u8]) -> Result<(String, u16), BadRequest> {
     }
     let (host, port) = target.rsplit_once(':').ok_or(BadRequest::Target)?;
     let port = port.parse().map_err(|_| BadRequest::Target)?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'_' | b'%');
     if host.is_empty() || host.len() > 253 || !host.bytes().all(known) {
         return Err(BadRequest::Target);
@@ -58,7 +65,10 @@ mod tests {
     fn heads_are_read_as_the_apiserver_sends_them() {
         let ok = |host: &str, port| Ok((host.to_owned(), port));
         for (head, read) in [
-            ("CONNECT 10.0.0.7:10250 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", ok("10.0.0.7", 10250)),
+            (
+                "CONNECT 10.0.0.7:10250 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+                ok("10.0.0.7", 10250),
+            ),
             ("CONNECT [fd00::7]:10250 HTTP/1.1\r\n\r\n", ok("fd00::7", 10250)),
             ("CONNECT edge1:443 HTTP/1.1\r\n\r\n", ok("edge1", 443)),
             ("GET / HTTP/1.1\r\n\r\n", Err(BadRequest::Method)),

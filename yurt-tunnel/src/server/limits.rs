@@ -68,7 +68,10 @@ impl Limits {
         if sources.len() >= SOURCES && !sources.contains_key(&source) {
             return false;
         }
-        let bucket = sources.entry(source).or_insert(Bucket { level: BURST, at: now });
+        let bucket = sources.entry(source).or_insert(Bucket {
+            level: BURST,
+            at: now,
+        });
         bucket.take(now)
     }
 }
@@ -114,7 +117,9 @@ impl Places {
 }
 
 fn place(places: &Arc<Semaphore>, what: &'static str) -> Result<OwnedSemaphorePermit, DialError> {
-    Arc::clone(places).try_acquire_owned().map_err(|_| DialError::TooMany(what))
+    Arc::clone(places)
+        .try_acquire_owned()
+        .map_err(|_| DialError::TooMany(what))
 }
 
 #[derive(Debug)]

@@ -40,7 +40,8 @@ impl Listeners {
     pub async fn bind(server: &Server, address: SocketAddr, with_udp: bool) -> io::Result<Self> {
         let tls_for = |alpn| {
             let verifier = Arc::clone(&server.visitors) as Arc<dyn ClientCertVerifier>;
-            tls::server(server.identity.clone(), verifier, alpn).map_err(|error: TlsError| io::Error::other(error))
+            tls::server(server.identity.clone(), verifier, alpn)
+                .map_err(|error: TlsError| io::Error::other(error))
         };
         let acceptor = TlsAcceptor::from(Arc::new(tls_for(ALPN_TCP)?));
         let mut tries = 0;
@@ -48,11 +49,22 @@ impl Listeners {
             tries += 1;
             let tcp = TcpListener::bind(address).await?;
             if !with_udp {
-                return Ok(Self { udp: None, tcp, acceptor });
+                return Ok(Self {
+                    udp: None,
+                    tcp,
+                    acceptor,
+                });
             }
             match quic::listen(tcp.local_addr()?, tls_for(ALPN_QUIC)?, server.congestion) {
-                Ok(udp) => return Ok(Self { udp: Some(udp), tcp, acceptor }),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => {}
+                Ok(udp) => {
+                    return Ok(Self {
+                        udp: Some(udp),
+                        tcp,
+                        acceptor,
+                    });
+                }
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => {}
                 Err(error) => return Err(error),
             }
         }
@@ -97,7 +109,10 @@ async fn accept_quic(server: &Arc<Server>, endpoint: &Endpoint, tasks: &TaskTrac
             let _ = incoming.retry();
             continue;
         }
-        if !server.limits.source(incoming.remote_address().ip(), Instant::now()) {
+        if !server
+            .limits
+            .source(incoming.remote_address().ip(), Instant::now())
+        {
             server.metrics.refused("rate");
             incoming.refuse();
             continue;
@@ -121,7 +136,12 @@ async fn accept_quic(server: &Arc<Server>, endpoint: &Endpoint, tasks: &TaskTrac
     }
 }
 
-async fn accept_tcp(server: &Arc<Server>, listener: &TcpListener, acceptor: &TlsAcceptor, tasks: &TaskTracker) {
+async fn accept_tcp(
+    server: &Arc<Server>,
+    listener: &TcpListener,
+    acceptor: &TlsAcceptor,
+    tasks: &TaskTracker,
+) {
     loop {
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -152,14 +172,20 @@ async fn accept_tcp(server: &Arc<Server>, listener: &TcpListener, acceptor: &Tls
     }
 }
 
-async fn handshake(stream: TcpStream, remote: SocketAddr, acceptor: &TlsAcceptor) -> io::Result<h2::Connection> {
+async fn handshake(
+    stream: TcpStream,
+    remote: SocketAddr,
+    acceptor: &TlsAcceptor,
+) -> io::Result<h2::Connection> {
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
     let session = stream.get_ref().1;
     if session.alpn_protocol() != Some(ALPN_TCP) {
         return Err(io::Error::other("the other end does not speak HTTP/2"));
     }
-    let certificates = session.peer_certificates().map(|all| all.iter().map(|one| one.clone().into_owned()).collect());
+    let certificates = session
+        .peer_certificates()
+        .map(|all| all.iter().map(|one| one.clone().into_owned()).collect());
     h2::accepted(stream, h2::Below { remote, certificates }).await
 }
 

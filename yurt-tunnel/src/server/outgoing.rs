@@ -56,14 +56,22 @@ pub async fn run(server: Arc<Server>, dialling: Arc<Dialling>) {
 async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
     let (mut backoff, mut attempt) = (Backoff::default(), 0_usize);
     loop {
-        let address = attempt.checked_rem(member.addresses.len()).and_then(|at| member.addresses.get(at));
+        let address = attempt
+            .checked_rem(member.addresses.len())
+            .and_then(|at| member.addresses.get(at));
         let Some(address) = address else {
-            return warn!(server = member.id, "a server without an address; it is not asked for nodes");
+            return warn!(
+                server = member.id,
+                "a server without an address; it is not asked for nodes"
+            );
         };
         match session(&server, &dialling, &member, address).await {
             Ok(why) => {
                 backoff.reset();
-                debug!(server = member.id, why, "the session with another server has ended");
+                debug!(
+                    server = member.id,
+                    why, "the session with another server has ended"
+                );
             }
             Err(error) => {
                 attempt += 1;
@@ -101,7 +109,10 @@ async fn nodes(server: &Arc<Server>, tell: &mpsc::Sender<Greeting>) -> &'static 
     let mut changes = server.changes.subscribe();
     let all = server.registry().nodes();
     for some in all.chunks(NODES_AT_A_TIME) {
-        let greeting = Greeting::Nodes { added: some.to_vec(), removed: Vec::new() };
+        let greeting = Greeting::Nodes {
+            added: some.to_vec(),
+            removed: Vec::new(),
+        };
         if tell.send(greeting).await.is_err() {
             return "it ended";
         }
@@ -112,7 +123,11 @@ async fn nodes(server: &Arc<Server>, tell: &mpsc::Sender<Greeting>) -> &'static 
             Err(RecvError::Lagged(_)) => return "too many changes to tell; all are told anew",
             Err(RecvError::Closed) => return "the server ends",
         };
-        let (added, removed) = if added { (vec![node], vec![]) } else { (vec![], vec![node]) };
+        let (added, removed) = if added {
+            (vec![node], vec![])
+        } else {
+            (vec![], vec![node])
+        };
         if tell.send(Greeting::Nodes { added, removed }).await.is_err() {
             return "it ended";
         }
@@ -125,7 +140,12 @@ struct ForPeers(Dialer);
 impl Answers for ForPeers {
     async fn answer(&self, dial: Dial, mut stream: TunnelStream) {
         let Some(node) = dial.hop else {
-            return refuse(stream, Reason::Malformed, "a dial between servers names a node".into()).await;
+            return refuse(
+                stream,
+                Reason::Malformed,
+                "a dial between servers names a node".into(),
+            )
+            .await;
         };
         let deadline = Duration::from_millis(dial.deadline_ms.into());
         let dialled = tokio::select! {

@@ -29,7 +29,11 @@ impl Peers {
 
     /// A server is connected.
     pub fn add(&self, id: &str, session: &Arc<Session>) {
-        let peer = Peer { id: id.to_owned(), session: Arc::clone(session), nodes: HashSet::new() };
+        let peer = Peer {
+            id: id.to_owned(),
+            session: Arc::clone(session),
+            nodes: HashSet::new(),
+        };
         self.lock().insert(session.id, peer);
     }
 

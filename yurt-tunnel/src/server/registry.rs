@@ -16,7 +16,11 @@ pub struct Registry<S> {
 
 impl<S> Default for Registry<S> {
     fn default() -> Self {
-        Self { nodes: HashMap::new(), last_seen: HashMap::new(), gone: BTreeMap::new() }
+        Self {
+            nodes: HashMap::new(),
+            last_seen: HashMap::new(),
+            gone: BTreeMap::new(),
+        }
     }
 }
 
@@ -76,7 +80,9 @@ impl<S: Clone> Registry<S> {
 
     /// How long ago a node that is not here was.
     pub fn last_seen(&self, node: &str, now: Instant) -> Option<Duration> {
-        self.last_seen.get(node).map(|then| now.saturating_duration_since(*then))
+        self.last_seen
+            .get(node)
+            .map(|then| now.saturating_duration_since(*then))
     }
 }
 

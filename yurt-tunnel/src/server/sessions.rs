@@ -89,9 +89,18 @@ impl Server {
         Ok((stream, version))
     }
 
-    async fn agent(self: &Arc<Self>, session: &Arc<Session>, visitor: &Visitor, peer: &Peer, stream: TunnelStream) {
+    async fn agent(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        visitor: &Visitor,
+        peer: &Peer,
+        stream: TunnelStream,
+    ) {
         let node = peer.node.as_str();
-        let (transport, remote) = (session.connection.transport().label(), session.connection.remote());
+        let (transport, remote) = (
+            session.connection.transport().label(),
+            session.connection.remote(),
+        );
         let older = self.held(node, session);
         for older in older {
             tokio::spawn(async move {
@@ -110,7 +119,13 @@ impl Server {
         info!(node, session = session.id, transport, %remote, why, "a node is not connected any more");
     }
 
-    async fn peer(self: &Arc<Self>, session: &Arc<Session>, visitor: &Visitor, peer: &Peer, stream: TunnelStream) {
+    async fn peer(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        visitor: &Visitor,
+        peer: &Peer,
+        stream: TunnelStream,
+    ) {
         let id = peer.node.as_str();
         if id == self.id() {
             return session.connection.close("this is myself");
@@ -122,7 +137,10 @@ impl Server {
             if let Greeting::Nodes { added, removed } = greeting
                 && !self.peers.told(session.id, &added, &removed)
             {
-                warn!(server = id, "another server names too many nodes; more are ignored");
+                warn!(
+                    server = id,
+                    "another server names too many nodes; more are ignored"
+                );
             }
         };
         let why = self.hold(session, visitor, stream, heard).await;
@@ -141,7 +159,10 @@ impl Server {
         heard: impl FnMut(Greeting) + Send,
     ) -> String {
         let connection = &session.connection;
-        let TunnelStream { mut reader, mut writer } = stream;
+        let TunnelStream {
+            mut reader,
+            mut writer,
+        } = stream;
         tokio::select! {
             why = connection.closed() => why,
             () = self.visitors.refused(visitor) => "its certificate is revoked".into(),

@@ -100,7 +100,8 @@ impl ClientCertVerifier for Visitors {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.agents.verify_tls12_signature(message, certificate, signature)
+        self.agents
+            .verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -109,7 +110,8 @@ impl ClientCertVerifier for Visitors {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.agents.verify_tls13_signature(message, certificate, signature)
+        self.agents
+            .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

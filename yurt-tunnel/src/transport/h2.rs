@@ -88,7 +88,14 @@ where
         ended.send_replace(Some(why));
     });
     let streams = Streams::Opens(send);
-    Ok(Connection(Arc::new(Inner { streams, remote: below.remote, certificates: below.certificates, heard, close, closed })))
+    Ok(Connection(Arc::new(Inner {
+        streams,
+        remote: below.remote,
+        certificates: below.certificates,
+        heard,
+        close,
+        closed,
+    })))
 }
 
 /// The end that dialled `io`.
@@ -133,7 +140,14 @@ where
         ended.send_replace(Some(why));
     });
     let streams = Streams::Accepts(Mutex::new(receiver));
-    Ok(Connection(Arc::new(Inner { streams, remote: below.remote, certificates: below.certificates, heard, close, closed })))
+    Ok(Connection(Arc::new(Inner {
+        streams,
+        remote: below.remote,
+        certificates: below.certificates,
+        heard,
+        close,
+        closed,
+    })))
 }
 
 impl Connection {
@@ -161,7 +175,9 @@ impl Connection {
 
     pub(super) async fn open(&self) -> io::Result<TunnelStream> {
         let Streams::Opens(send) = &self.0.streams else {
-            return Err(io::Error::other("only the end that accepted a connection opens streams"));
+            return Err(io::Error::other(
+                "only the end that accepted a connection opens streams",
+            ));
         };
         let mut send = send.clone().ready().await.map_err(io::Error::other)?;
         let mut request = Request::new(());
@@ -188,21 +204,36 @@ struct Counted<S> {
 impl<S> Counted<S> {
     fn new(io: S) -> (Self, Arc<AtomicU64>) {
         let heard = Arc::default();
-        (Self { io, heard: Arc::clone(&heard) }, heard)
+        (
+            Self {
+                io,
+                heard: Arc::clone(&heard),
+            },
+            heard,
+        )
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(context, buffer);
-        self.heard.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        self.heard
+            .fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
         polled
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
 

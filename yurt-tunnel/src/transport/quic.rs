@@ -52,7 +52,12 @@ pub fn listen(address: SocketAddr, tls: ServerConfig, congestion: Congestion) ->
     config.transport_config(Arc::new(transport(congestion, 1)));
     config.max_incoming(WAITING);
     let socket = UdpSocket::bind(address)?;
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+    Endpoint::new(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
 }
 
 /// A socket to dial from, for both families where the system has both.
@@ -74,7 +79,10 @@ pub async fn dial(
     transport.keep_alive_interval(Some(KEEPALIVE));
     config.transport_config(Arc::new(transport));
     let connecting = endpoint.connect_with(config, address, super::tls::SERVER_NAME);
-    connecting.map_err(io::Error::other)?.await.map_err(io::Error::from)
+    connecting
+        .map_err(io::Error::other)?
+        .await
+        .map_err(io::Error::from)
 }
 
 fn no_suite(error: NoInitialCipherSuite) -> io::Error {

@@ -57,8 +57,14 @@ pub fn plan(ways: Ways, worked: Option<(Transport, Duration)>) -> Plan {
     match (ways, worked) {
         (Ways::Quic, _) => Plan { quic: now, tcp: None },
         (Ways::Tcp, _) => Plan { quic: None, tcp: now },
-        (Ways::Auto, Some((Transport::Tcp, since))) if since < REMEMBERED => Plan { quic: Some(LATER), tcp: now },
-        (Ways::Auto, _) => Plan { quic: now, tcp: Some(HEAD_START) },
+        (Ways::Auto, Some((Transport::Tcp, since))) if since < REMEMBERED => Plan {
+            quic: Some(LATER),
+            tcp: now,
+        },
+        (Ways::Auto, _) => Plan {
+            quic: now,
+            tcp: Some(HEAD_START),
+        },
     }
 }
 
@@ -94,17 +100,24 @@ impl Dialling {
     }
 
     /// Connects to a server at `address`, `host:port`. `suspect` is a way that has just fallen silent.
-    pub async fn connect(self: &Arc<Self>, address: &str, suspect: Option<Transport>) -> io::Result<Connection> {
+    pub async fn connect(
+        self: &Arc<Self>,
+        address: &str,
+        suspect: Option<Transport>,
+    ) -> io::Result<Connection> {
         let mut worked = {
             let worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
-            worked.get(address).map(|(transport, at)| (*transport, at.elapsed()))
+            worked
+                .get(address)
+                .map(|(transport, at)| (*transport, at.elapsed()))
         };
         if suspect == Some(Transport::Quic) {
             worked = Some((Transport::Tcp, Duration::ZERO));
         }
         let plan = plan(self.ways, worked);
         let connection = timeout(ATTEMPT, self.race(address, plan)).await;
-        let connection = connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
+        let connection =
+            connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         self.remember(address, connection.transport());
         Ok(connection)
     }
@@ -112,7 +125,8 @@ impl Dialling {
     /// Connects over QUIC only, to leave TCP.
     pub async fn connect_quic(self: &Arc<Self>, address: &str) -> io::Result<Connection> {
         let connection = timeout(ATTEMPT, self.over_quic(address)).await;
-        let connection = connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
+        let connection =
+            connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         self.remember(address, Transport::Quic);
         Ok(connection)
     }
@@ -156,7 +170,8 @@ impl Dialling {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
         let addresses: Vec<_> = lookup_host(address).await?.take(ADDRESSES).collect();
         for address in addresses {
-            let tls = tls::client(self.identity.clone(), self.roots(), ALPN_QUIC).map_err(io::Error::other)?;
+            let tls =
+                tls::client(self.identity.clone(), self.roots(), ALPN_QUIC).map_err(io::Error::other)?;
             match quic::dial(&self.endpoint, address, tls, self.congestion).await {
                 Ok(connection) => return Ok(Connection::Quic(connection)),
                 Err(error) => last = error,
@@ -177,7 +192,9 @@ impl Dialling {
         let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
         let certificates = stream.get_ref().1.peer_certificates();
         let certificates = certificates.map(|all| all.iter().map(|one| one.clone().into_owned()).collect());
-        Ok(Connection::H2(h2::dialled(stream, h2::Below { remote, certificates }).await?))
+        Ok(Connection::H2(
+            h2::dialled(stream, h2::Below { remote, certificates }).await?,
+        ))
     }
 
     fn roots(&self) -> Arc<rustls::RootCertStore> {
@@ -214,7 +231,12 @@ mod tests {
             (Ways::Auto, None, now, at(HEAD_START)),
             (Ways::Auto, Some((Transport::Quic, second)), now, at(HEAD_START)),
             (Ways::Auto, Some((Transport::Tcp, second)), at(LATER), now),
-            (Ways::Auto, Some((Transport::Tcp, REMEMBERED)), now, at(HEAD_START)),
+            (
+                Ways::Auto,
+                Some((Transport::Tcp, REMEMBERED)),
+                now,
+                at(HEAD_START),
+            ),
             (Ways::Quic, Some((Transport::Tcp, second)), now, None),
             (Ways::Tcp, None, None, now),
         ] {

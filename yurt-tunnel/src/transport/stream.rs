@@ -60,10 +60,7 @@ pub struct Writer {
 
 enum WriteHalf {
     Quic(quinn::SendStream),
-    H2 {
-        send: SendStream<Bytes>,
-        reset: bool,
-    },
+    H2 { send: SendStream<Bytes>, reset: bool },
 }
 
 impl TunnelStream {
@@ -81,8 +78,17 @@ impl TunnelStream {
 
     fn of(read: ReadHalf, write: WriteHalf) -> Self {
         Self {
-            reader: Reader { half: read, rest: Bytes::new(), ended: false, held: Vec::new() },
-            writer: Writer { half: write, finished: false, held: Vec::new() },
+            reader: Reader {
+                half: read,
+                rest: Bytes::new(),
+                ended: false,
+                held: Vec::new(),
+            },
+            writer: Writer {
+                half: write,
+                finished: false,
+                held: Vec::new(),
+            },
         }
     }
 
@@ -113,7 +119,9 @@ impl Reader {
             ReadHalf::Quic(recv) => recv.read_chunk(CHUNK, true).await?.map(|chunk| chunk.bytes),
             ReadHalf::H2(recv) => match recv.data().await {
                 Some(Ok(bytes)) => {
-                    recv.flow_control().release_capacity(bytes.len()).map_err(io::Error::other)?;
+                    recv.flow_control()
+                        .release_capacity(bytes.len())
+                        .map_err(io::Error::other)?;
                     Some(bytes)
                 }
                 Some(Err(error)) => return Err(aborted(error)),
@@ -231,6 +239,10 @@ impl Drop for Writer {
 }
 
 fn aborted(error: h2::Error) -> io::Error {
-    let kind = if error.is_reset() { io::ErrorKind::ConnectionReset } else { io::ErrorKind::ConnectionAborted };
+    let kind = if error.is_reset() {
+        io::ErrorKind::ConnectionReset
+    } else {
+        io::ErrorKind::ConnectionAborted
+    };
     io::Error::new(kind, error)
 }

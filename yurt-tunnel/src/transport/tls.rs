@@ -42,7 +42,11 @@ impl ResolvesClientCert for Current {
 }
 
 /// TLS of a server with `identity` that lets in whom `verifier` lets in.
-pub fn server(identity: Identity, verifier: Arc<dyn ClientCertVerifier>, alpn: &[u8]) -> Result<ServerConfig, Error> {
+pub fn server(
+    identity: Identity,
+    verifier: Arc<dyn ClientCertVerifier>,
+    alpn: &[u8],
+) -> Result<ServerConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?

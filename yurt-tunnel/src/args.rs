@@ -1,8 +1,193 @@
-//! What was typed.
+//! The command line.
 
-use clap::Parser;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand};
+use yurt_common::telemetry::LogFormat;
+
+use crate::files::Files;
+use crate::transport::quic::Congestion;
+use crate::transport::race::Ways;
 
 /// Reaches nodes that nobody can dial.
-#[derive(Debug, Parser)]
-#[command(version)]
-pub struct Args {}
+#[derive(Debug, Clone, Parser)]
+#[command(name = "yurt-tunnel", version, max_term_width = 110)]
+pub struct Args {
+    /// Which end.
+    #[command(subcommand)]
+    pub end: End,
+}
+
+/// Both ends.
+#[derive(Debug, Clone, Subcommand)]
+pub enum End {
+    /// Runs on a node: keeps connections to servers, and dials the kubelet for them
+    Agent(Agent),
+    /// Runs in the cloud: takes the connections of agents, and dials over them
+    Server(Server),
+}
+
+/// What both ends want to know.
+#[derive(Debug, Clone, Group)]
+pub struct Common {
+    /// The certificate of this end, in PEM; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub cert_file: PathBuf,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub key_file: PathBuf,
+    /// The authorities that vouch for the other end, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub trust_file: PathBuf,
+    /// What decides how fast is sent over QUIC
+    #[arg(long, value_enum, value_name = "NAME", default_value = "bbr")]
+    pub congestion: Congestion,
+    /// How log lines look
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "human")]
+    pub log_format: LogFormat,
+    /// What is logged, in the syntax of `RUST_LOG`
+    #[arg(long, env = "YURT_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+impl Common {
+    /// Where identity and trust are.
+    pub fn files(&self) -> Files {
+        Files {
+            certificate: self.cert_file.clone(),
+            key: self.key_file.clone(),
+            trust: self.trust_file.clone(),
+        }
+    }
+}
+
+/// The agent's.
+#[derive(Debug, Clone, Group)]
+pub struct Agent {
+    /// The name of this node; only chooses among servers
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub node_name: String,
+    /// A server, or what leads to servers; may be repeated
+    #[arg(
+        long = "server",
+        value_name = "HOST:PORT",
+        required_unless_present = "servers_dir"
+    )]
+    pub servers: Vec<String>,
+    /// A folder with one file for each server: its name is the server's id, its lines HOST:PORT
+    #[arg(long, value_name = "FOLDER")]
+    pub servers_dir: Option<PathBuf>,
+    /// To how many servers a connection is kept
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub sessions: u8,
+    /// The kubelet's port on 127.0.0.1
+    #[arg(long, value_name = "PORT", default_value_t = 10250, value_parser = clap::value_parser!(u16).range(1..))]
+    pub kubelet_port: u16,
+    /// Another port of 127.0.0.1 that servers may dial; may be repeated
+    #[arg(long = "allow-port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub allow_ports: Vec<u16>,
+    /// How servers are reached
+    #[arg(long, value_enum, value_name = "WAY", default_value = "auto")]
+    pub transport: Ways,
+    /// The HTTP proxy for TCP
+    #[arg(long, env = "HTTPS_PROXY", value_name = "http://HOST:PORT", value_parser = crate::transport::proxy::address)]
+    pub proxy: Option<String>,
+    /// Health and metrics, without authentication: /healthz, /readyz, /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10266")]
+    pub status_listen: SocketAddr,
+    /// Both ends'.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The server's.
+#[derive(Debug, Clone, Group)]
+pub struct Server {
+    /// Where agents and other servers connect, over UDP and TCP
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:10262")]
+    pub listen: SocketAddr,
+    /// A folder with one file for each server, this one included: its name is the id, its lines HOST:PORT
+    #[arg(long, value_name = "FOLDER")]
+    pub servers_dir: Option<PathBuf>,
+    /// A folder with one file for each node that is forgotten, as `yurt-forgotten-nodes` is mounted
+    #[arg(long, value_name = "FOLDER")]
+    pub forgotten_dir: Option<PathBuf>,
+    /// A Unix socket for HTTP CONNECT, for this user only
+    #[arg(long, value_name = "FILE")]
+    pub connect_socket: Option<PathBuf>,
+    /// An address for HTTP CONNECT over TLS
+    #[arg(long, value_name = "ADDRESS", requires_all = ["connect_cert_file", "connect_key_file", "connect_client_ca_file"])]
+    pub connect_listen: Option<SocketAddr>,
+    /// Its certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub connect_cert_file: Option<PathBuf>,
+    /// The key of that, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub connect_key_file: Option<PathBuf>,
+    /// Authorities that vouch for who may use it, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub connect_client_ca_file: Option<PathBuf>,
+    /// A node of the tunnel: ADDRESS=NODE[:PORT], the port being its kubelet's; may be repeated
+    #[arg(long = "node", value_name = "ADDRESS=NODE[:PORT]", value_parser = node)]
+    pub nodes: Vec<NodeAddress>,
+    /// Memory that streams may take together, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(16..))]
+    pub memory_budget: u32,
+    /// Health and metrics, without authentication: /healthz, /readyz, /metrics
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10265")]
+    pub status_listen: SocketAddr,
+    /// Both ends'.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// A node that was named on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAddress {
+    /// An address of it, or a name.
+    pub address: String,
+    /// The node.
+    pub node: String,
+    /// The port of its kubelet.
+    pub port: u16,
+}
+
+fn node(text: &str) -> Result<NodeAddress, String> {
+    let (address, node) = text.split_once('=').ok_or("expected ADDRESS=NODE[:PORT]")?;
+    let (node, port) = node.split_once(':').unwrap_or((node, "10250"));
+    let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+    if address.is_empty() || !yurt_common::node_certificates::is_node_name(node) {
+        return Err(format!("`{node}` is no name of a node, or there is no address"));
+    }
+    Ok(NodeAddress {
+        address: address.into(),
+        node: node.into(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn nodes_are_read() {
+        let read = |address: &str, port| NodeAddress {
+            address: address.into(),
+            node: "edge1".into(),
+            port,
+        };
+        assert_eq!(node("10.0.0.7=edge1").unwrap(), read("10.0.0.7", 10250));
+        assert_eq!(node("fd00::7=edge1:10251").unwrap(), read("fd00::7", 10251));
+        for bad in ["edge1", "=edge1", "10.0.0.7=", "10.0.0.7=edge1:x"] {
+            assert!(node(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The yurt-tunnel binary: reads flags, then hands over.
+//! The yurt-tunnel binary: reads flags, then hands over to [`yurt_tunnel::app`].
 
 use std::process::ExitCode;
 
@@ -6,6 +6,5 @@ use clap::Parser;
 use yurt_tunnel::args::Args;
 
 fn main() -> ExitCode {
-    let Args {} = Args::parse();
-    ExitCode::SUCCESS
+    yurt_tunnel::app::main(Args::parse())
 }

@@ -1,0 +1,192 @@
+//! The agent: keeps connections to some servers, and dials the kubelet for them.
+//!
+//! Which servers: [`servers`]; what is dialled: [`targets`]. Each of a few slots holds a session to another server.
+//!
+//! Invariants: nothing but 127.0.0.1 is dialled; the other end of a session is a tunnel server by its certificate.
+
+pub mod backoff;
+pub mod servers;
+pub mod slot;
+pub mod targets;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::dial::refuse;
+use crate::inbound::Answers;
+use crate::metrics::Metrics;
+use crate::protocol::{Answer, Dial, Greeting};
+use crate::relay;
+use crate::transport::race::Dialling;
+use crate::transport::stream::TunnelStream;
+use crate::transport::write_message;
+use servers::Servers;
+use targets::Targets;
+
+/// How often the folder of servers is looked at. The kubelet itself brings changes within a minute.
+const FOLDER: Duration = Duration::from_secs(5);
+/// A server that said that it ends is left alone for so long.
+const DRAINED: Duration = Duration::from_secs(30);
+
+/// What an agent is made of.
+pub struct Settings {
+    /// The node's name; only for the choice of servers. Who the node is, the certificate says.
+    pub node: String,
+    /// How to connect.
+    pub dialling: Dialling,
+    /// What may be dialled here.
+    pub targets: Targets,
+    /// Addresses of servers, `host:port`.
+    pub bootstrap: Vec<String>,
+    /// A folder with one file for each server.
+    pub folder: Option<PathBuf>,
+    /// To how many servers a session is kept.
+    pub sessions: usize,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A running agent.
+pub struct Agent {
+    node: String,
+    dialling: Arc<Dialling>,
+    targets: Targets,
+    bootstrap: Vec<String>,
+    folder: Option<PathBuf>,
+    sessions: usize,
+    metrics: Arc<Metrics>,
+    servers: watch::Sender<Servers>,
+    /// Ids by slot.
+    held: watch::Sender<HashMap<usize, String>>,
+    draining: Mutex<HashMap<String, Instant>>,
+}
+
+impl Agent {
+    /// An agent that does not run yet.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            node: settings.node,
+            dialling: Arc::new(settings.dialling),
+            targets: settings.targets,
+            bootstrap: settings.bootstrap,
+            folder: settings.folder,
+            sessions: settings.sessions,
+            metrics: settings.metrics,
+            servers: watch::Sender::default(),
+            held: watch::Sender::default(),
+            draining: Mutex::default(),
+        })
+    }
+
+    /// Runs until cancelled.
+    pub async fn run(self: &Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        for slot in 0..self.sessions {
+            tasks.spawn(Arc::clone(self).fill(slot));
+        }
+        tokio::select! {
+            () = self.follow() => {}
+            _ = tasks.join_next() => {}
+        }
+    }
+
+    /// Ids of servers that there are sessions with; changes are told.
+    pub fn held(&self) -> watch::Receiver<HashMap<usize, String>> {
+        self.held.subscribe()
+    }
+
+    /// Whether there is a session.
+    pub fn is_ready(&self) -> bool {
+        !self.held.borrow().is_empty()
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    async fn follow(&self) {
+        let Some(folder) = self.folder.clone() else {
+            return std::future::pending().await;
+        };
+        let mut complained = false;
+        loop {
+            let from = folder.clone();
+            let read = tokio::task::spawn_blocking(move || servers::of_folder(&from)).await;
+            match read.map_err(std::io::Error::other).flatten() {
+                Ok(servers) if servers.is_empty() => {}
+                Ok(servers) => {
+                    complained = false;
+                    self.learn(servers);
+                }
+                Err(error) if !complained => {
+                    complained = true;
+                    warn!(folder = %folder.display(), %error, "failed to read the servers; trying again");
+                }
+                Err(_) => {}
+            }
+            sleep(FOLDER).await;
+        }
+    }
+
+    fn learn(&self, servers: Servers) {
+        self.servers.send_if_modified(|now| {
+            let changed = *now != servers;
+            *now = servers;
+            changed
+        });
+    }
+
+    /// What a server says of all servers counts where there is no folder.
+    fn told(&self, members: Vec<crate::protocol::Member>) {
+        if self.folder.is_none() && !members.is_empty() {
+            self.learn(servers::of_members(members));
+        }
+    }
+
+    fn draining(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        let mut draining = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
+        draining.retain(|_, since| since.elapsed() < DRAINED);
+        draining
+    }
+}
+
+impl Answers for Agent {
+    async fn answer(&self, dial: Dial, mut stream: TunnelStream) {
+        let deadline = Duration::from_millis(dial.deadline_ms.into());
+        let dialled = tokio::select! {
+            dialled = self.targets.dial(dial.target, deadline) => dialled,
+            // Whoever asked has given up.
+            () = stream.writer.stopped() => return self.metrics.dial_failed("abandoned"),
+        };
+        let socket = match dialled {
+            Ok(socket) => socket,
+            Err((reason, words)) => {
+                self.metrics.dial_failed(reason.label());
+                return refuse(stream, reason, words).await;
+            }
+        };
+        if write_message(&mut stream.writer, &Answer::Ok).await.is_err() {
+            return self.metrics.dial_failed("abandoned");
+        }
+        self.metrics.dialled(Duration::ZERO, None);
+        let (counted, bytes) = (self.metrics.stream(), relay::Bytes::default());
+        let ending = relay::splice(socket, stream, &bytes).await;
+        self.metrics.ended(ending, &bytes);
+        tracing::debug!(stream = dial.id, target = %dial.target, ending = ending.label(), "a stream has ended");
+        drop(counted);
+    }
+
+    fn heard(&self, greeting: Greeting) {
+        if let Greeting::Members { members } = greeting {
+            self.told(members);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Connections over QUIC.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
+use rustls::{ClientConfig, ServerConfig};
+
+use super::{CONNECTION_WINDOW, IDLE, MOST_STREAMS, SEND_WINDOW, STREAM_WINDOW};
+
+/// A NAT that forgets sooner than in 30 s is rare.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Handshakes that wait to be looked at.
+const WAITING: usize = 4096;
+
+/// What decides how fast is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Congestion {
+    /// Slows down where packets are lost, as TCP does.
+    Cubic,
+    /// Goes by bandwidth and delay, and bears lost packets.
+    #[default]
+    Bbr,
+}
+
+fn transport(congestion: Congestion, streams: u32) -> TransportConfig {
+    let factory: Arc<dyn ControllerFactory + Send + Sync> = match congestion {
+        Congestion::Cubic => Arc::new(CubicConfig::default()),
+        Congestion::Bbr => Arc::new(BbrConfig::default()),
+    };
+    let mut config = TransportConfig::default();
+    config
+        .congestion_controller_factory(factory)
+        .max_idle_timeout(IdleTimeout::try_from(IDLE).ok())
+        .max_concurrent_bidi_streams(streams.into())
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .send_window(u64::from(SEND_WINDOW))
+        .datagram_receive_buffer_size(None);
+    config
+}
+
+/// Listens at `address`, for UDP. Those that dial may open one stream, for greetings.
+pub fn listen(address: SocketAddr, tls: ServerConfig, congestion: Congestion) -> io::Result<Endpoint> {
+    let tls = QuicServerConfig::try_from(tls).map_err(no_suite)?;
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+    config.transport_config(Arc::new(transport(congestion, 1)));
+    config.max_incoming(WAITING);
+    let socket = UdpSocket::bind(address)?;
+    Endpoint::new(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
+}
+
+/// A socket to dial from, for both families where the system has both.
+pub fn dialling() -> io::Result<Endpoint> {
+    Endpoint::client((Ipv6Addr::UNSPECIFIED, 0).into())
+        .or_else(|_| Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()))
+}
+
+/// Dials `address`. The caller has the deadline.
+pub async fn dial(
+    endpoint: &Endpoint,
+    address: SocketAddr,
+    tls: ClientConfig,
+    congestion: Congestion,
+) -> io::Result<quinn::Connection> {
+    let tls = QuicClientConfig::try_from(tls).map_err(no_suite)?;
+    let mut config = quinn::ClientConfig::new(Arc::new(tls));
+    let mut transport = transport(congestion, MOST_STREAMS);
+    transport.keep_alive_interval(Some(KEEPALIVE));
+    config.transport_config(Arc::new(transport));
+    let connecting = endpoint.connect_with(config, address, super::tls::SERVER_NAME);
+    connecting
+        .map_err(io::Error::other)?
+        .await
+        .map_err(io::Error::from)
+}
+
+fn no_suite(error: NoInitialCipherSuite) -> io::Error {
+    io::Error::other(error)
+}

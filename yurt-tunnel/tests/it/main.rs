@@ -1,0 +1,14 @@
+//! Component tests: agents and servers in one process, over loopback, with real TLS and certificates of their own.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod bytes;
+mod door;
+mod failures;
+mod identity;
+mod stage;

@@ -225,6 +225,15 @@ impl Redirect {
     }
 }
 
+impl Drop for Redirect {
+    /// The kernel removes a table that it knows the owner of; the other kind is removed here, as far as it goes.
+    fn drop(&mut self) {
+        if self.lifetime == Lifetime::UntilRemoved {
+            drop(delete(&mut self.socket));
+        }
+    }
+}
+
 /// Removes what a process has left in the network namespace of this thread. Returns whether there was something.
 ///
 /// # Errors

@@ -1,7 +1,12 @@
-//! What the fuzz targets do with their input; `tests/fuzz_corpus.rs` does the same with the committed corpus.
+//! What the fuzz targets check; also run over the committed corpus by an ordinary test.
+//!
+//! Invariant: a body panics only if a promise of the crate is broken.
 
 use yurt_tunnel::front::request;
+use yurt_tunnel::front::sni::greeting::server_name;
 use yurt_tunnel::protocol::{self, Answer, Dial, Greeting, PREFIX};
+use yurt_tunnel_nft::message;
+use yurt_tunnel_nft::snapshot::Snapshot;
 
 /// What is read can be written, and is then read as the same; nothing panics.
 pub(crate) fn messages(data: &[u8]) {
@@ -32,4 +37,30 @@ pub(crate) fn connect(data: &[u8]) {
     {
         assert!(!host.is_empty());
     }
+}
+
+/// Input: the first bytes of a connection.
+pub(crate) fn greeting(data: &[u8]) {
+    let found = server_name(data);
+    if let Ok(Some(name)) = &found {
+        assert!(!name.is_empty() && name.len() <= 253 && !name.contains(char::is_uppercase));
+    }
+    // Whoever reads byte by byte comes to the same answer, and no earlier one contradicts it.
+    for end in 0..data.len().min(4096) {
+        match server_name(&data[..end]) {
+            Ok(None) => {}
+            early => return assert_eq!(early, found),
+        }
+    }
+}
+
+/// Input: a datagram of the kernel.
+pub(crate) fn netlink(data: &[u8]) {
+    let mut snapshot = Snapshot::default();
+    for answer in message::read(data) {
+        if let Ok(message::Answer::Object { kind, attributes, .. }) = answer {
+            drop(snapshot.add(kind, attributes));
+        }
+    }
+    assert!(snapshot.elements() <= data.len());
 }

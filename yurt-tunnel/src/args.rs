@@ -7,6 +7,7 @@ use clap::{Args as Group, Parser, Subcommand};
 use yurt_common::telemetry::LogFormat;
 
 use crate::files::Files;
+use crate::network::Network;
 use crate::transport::quic::Congestion;
 use crate::transport::race::Ways;
 
@@ -25,21 +26,35 @@ pub enum End {
     /// Runs on a node: keeps connections to servers, and dials the kubelet for them
     Agent(Agent),
     /// Runs in the cloud: takes the connections of agents, and dials over them
-    Server(Server),
+    Server(Box<Server>),
+    /// Removes the nftables table that a killed server has left, on kernels before 5.12
+    Cleanup,
 }
 
 /// What both ends want to know.
 #[derive(Debug, Clone, Group)]
 pub struct Common {
-    /// The certificate of this end, in PEM; read again when it changes
+    /// The name of this node; that of a server is the server's id, too
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = node_name)]
+    pub node_name: String,
+    /// The namespace of our objects
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "yurt-system")]
+    pub namespace: String,
+    /// The way to the API, instead of the account of this pod
     #[arg(long, value_name = "FILE")]
-    pub cert_file: PathBuf,
+    pub kubeconfig: Option<PathBuf>,
+    /// Where key and certificate are kept over a restart; without it a restart asks for new ones
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
+    /// A certificate in PEM, instead of one from yurt-controller-manager; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
     /// Its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
+    /// The authorities that vouch for the other end, in PEM; read again when they change
     #[arg(long, value_name = "FILE")]
-    pub key_file: PathBuf,
-    /// The authorities that vouch for the other end, in PEM
-    #[arg(long, value_name = "FILE")]
-    pub trust_file: PathBuf,
+    pub trust_file: Option<PathBuf>,
     /// What decides how fast is sent over QUIC
     #[arg(long, value_enum, value_name = "NAME", default_value = "bbr")]
     pub congestion: Congestion,
@@ -52,22 +67,19 @@ pub struct Common {
 }
 
 impl Common {
-    /// Where identity and trust are.
-    pub fn files(&self) -> Files {
-        Files {
-            certificate: self.cert_file.clone(),
-            key: self.key_file.clone(),
-            trust: self.trust_file.clone(),
-        }
+    /// Where identity and trust are, if they are in files.
+    pub fn files(&self) -> Option<Files> {
+        Some(Files {
+            certificate: self.cert_file.clone()?,
+            key: self.key_file.clone()?,
+            trust: self.trust_file.clone()?,
+        })
     }
 }
 
 /// The agent's.
 #[derive(Debug, Clone, Group)]
 pub struct Agent {
-    /// The name of this node; only chooses among servers
-    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
-    pub node_name: String,
     /// A server, or what leads to servers; may be repeated
     #[arg(
         long = "server",
@@ -95,7 +107,7 @@ pub struct Agent {
     pub proxy: Option<String>,
     /// Health and metrics, without authentication: /healthz, /readyz, /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10266")]
-    pub status_listen: SocketAddr,
+    pub health_listen: SocketAddr,
     /// Both ends'.
     #[command(flatten)]
     pub common: Common,
@@ -107,11 +119,29 @@ pub struct Server {
     /// Where agents and other servers connect, over UDP and TCP
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:10262")]
     pub listen: SocketAddr,
-    /// A folder with one file for each server, this one included: its name is the id, its lines HOST:PORT
-    #[arg(long, value_name = "FOLDER")]
+    /// Where agents and other servers dial this one; may be repeated
+    #[arg(long = "address", value_name = "HOST:PORT", required_unless_present = "cert_file")]
+    pub addresses: Vec<String>,
+    /// The port to which connections to kubelets are redirected; 0: any. Without it nothing is redirected
+    #[arg(long, value_name = "PORT")]
+    pub redirect_port: Option<u16>,
+    /// Redirect only connections of this machine itself, not those of its pods and of other machines
+    #[arg(long)]
+    pub redirect_own_only: bool,
+    /// Ports at which kubelets may be, with commas between
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', default_value = "10250", value_parser = clap::value_parser!(u16).range(1..))]
+    pub kubelet_ports: Vec<u16>,
+    /// Addresses and networks that no Node may claim, such as those of apiservers; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub reserved: Vec<Network>,
+    /// An address where the name in the greeting of TLS says which node is meant
+    #[arg(long, value_name = "ADDRESS")]
+    pub sni_listen: Option<SocketAddr>,
+    /// With --cert-file: a folder with one file for each server, this one included: its name is the id, its lines HOST:PORT
+    #[arg(long, value_name = "FOLDER", requires = "cert_file")]
     pub servers_dir: Option<PathBuf>,
-    /// A folder with one file for each node that is forgotten, as `yurt-forgotten-nodes` is mounted
-    #[arg(long, value_name = "FOLDER")]
+    /// With --cert-file: a folder with one file for each node that is forgotten, as `yurt-forgotten-nodes` is mounted
+    #[arg(long, value_name = "FOLDER", requires = "cert_file")]
     pub forgotten_dir: Option<PathBuf>,
     /// A Unix socket for HTTP CONNECT, for this user only
     #[arg(long, value_name = "FILE")]
@@ -128,15 +158,15 @@ pub struct Server {
     /// Authorities that vouch for who may use it, in PEM
     #[arg(long, value_name = "FILE")]
     pub connect_client_ca_file: Option<PathBuf>,
-    /// A node of the tunnel: ADDRESS=NODE[:PORT], the port being its kubelet's; may be repeated
-    #[arg(long = "node", value_name = "ADDRESS=NODE[:PORT]", value_parser = node)]
+    /// With --cert-file: a node of the tunnel: ADDRESS=NODE[:PORT], the port being its kubelet's; may be repeated
+    #[arg(long = "node", value_name = "ADDRESS=NODE[:PORT]", value_parser = node, requires = "cert_file")]
     pub nodes: Vec<NodeAddress>,
     /// Memory that streams may take together, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(16..))]
     pub memory_budget: u32,
     /// Health and metrics, without authentication: /healthz, /readyz, /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10265")]
-    pub status_listen: SocketAddr,
+    pub health_listen: SocketAddr,
     /// Both ends'.
     #[command(flatten)]
     pub common: Common,
@@ -151,6 +181,14 @@ pub struct NodeAddress {
     pub node: String,
     /// The port of its kubelet.
     pub port: u16,
+}
+
+fn node_name(text: &str) -> Result<String, String> {
+    if yurt_common::node_certificates::is_node_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no name of a node"))
+    }
 }
 
 fn node(text: &str) -> Result<NodeAddress, String> {

@@ -70,7 +70,7 @@ pub fn server_id(certificates: Option<&[CertificateDer<'_>]>) -> Option<String> 
     let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
     let mut groups = parsed.subject().iter_organization();
     let group = groups.next()?.as_str().ok()?;
-    if group != crate::server::visitors::TUNNEL_SERVERS || groups.next().is_some() {
+    if group != yurt_common::node_certificates::TUNNEL_SERVERS || groups.next().is_some() {
         return None;
     }
     crate::server::common_name(leaf).filter(|id| !id.is_empty())

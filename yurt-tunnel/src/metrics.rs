@@ -47,6 +47,7 @@ pub struct Metrics {
     dial_seconds: Histogram,
     dials: Family<ReasonLabels, Counter>,
     refused: Family<ReasonLabels, Counter>,
+    redirected: Gauge,
     rtt_seconds: Histogram,
 }
 
@@ -100,6 +101,12 @@ impl Default for Metrics {
                 "Connections that were refused",
                 Family::default(),
             ),
+            redirected: registered(
+                to,
+                "redirects",
+                "Whether connections to kubelets are redirected as they should be",
+                Gauge::default(),
+            ),
             rtt_seconds: registered(
                 to,
                 "rtt_seconds",
@@ -130,6 +137,11 @@ impl Metrics {
     /// A stream counts until what is returned is dropped.
     pub fn stream(&self) -> Counted {
         Counted::new(&self.streams)
+    }
+
+    /// The table of redirected addresses was looked at: whether it is as it should be.
+    pub fn redirected(&self, as_it_should_be: bool) {
+        self.redirected.set(as_it_should_be.into());
     }
 
     /// A stream has ended.

@@ -1,6 +1,6 @@
 //! The server: holds the sessions of agents, and dials over them.
 //!
-//! Who connects is judged by [`visitors`], counted by [`limits`], greeted by [`sessions`], and found by [`registry`] or,
+//! Who connects is judged by a [`Verifier`], counted by [`limits`], greeted by [`sessions`], and found by [`registry`] or,
 //! where another server holds it, by [`peers`]. Front doors use a [`Dialer`].
 //!
 //! Invariants: a node is who its certificate says; a dial has a deadline, and goes to one other server at most.
@@ -11,7 +11,6 @@ pub mod outgoing;
 pub mod peers;
 pub mod registry;
 pub mod sessions;
-pub mod visitors;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +19,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use yurt_common::node_certificates::verifier::Verifier;
 
 use crate::dial::{self, DialError};
 use crate::metrics::Metrics;
@@ -31,7 +31,6 @@ use limits::Limits;
 use peers::Peers;
 use registry::Registry;
 use sessions::Session;
-use visitors::Visitors;
 
 /// Changes of nodes that a slow peer may be behind with, before it is told all of them anew.
 const CHANGES: usize = 4096;
@@ -43,7 +42,7 @@ pub struct Settings {
     /// Whom it trusts when it connects to other servers.
     pub trust: Trust,
     /// Whom it lets in.
-    pub visitors: Arc<Visitors>,
+    pub verifier: Arc<Verifier>,
     /// All servers, itself included; may change.
     pub members: watch::Sender<Vec<Member>>,
     /// Bytes for all streams.
@@ -58,7 +57,7 @@ pub struct Settings {
 pub struct Server {
     pub(crate) identity: Identity,
     pub(crate) trust: Trust,
-    pub(crate) visitors: Arc<Visitors>,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) members: watch::Sender<Vec<Member>>,
     pub(crate) congestion: Congestion,
     pub(crate) metrics: Arc<Metrics>,
@@ -79,7 +78,7 @@ impl Server {
         Arc::new(Self {
             identity: settings.identity,
             trust: settings.trust,
-            visitors: settings.visitors,
+            verifier: settings.verifier,
             members: settings.members,
             congestion: settings.congestion,
             metrics: settings.metrics,
@@ -110,7 +109,7 @@ impl Server {
 
     /// Whether agents can be let in.
     pub fn is_ready(&self) -> bool {
-        self.identity.borrow().is_some() && self.visitors.is_ready()
+        self.identity.borrow().is_some() && self.verifier.is_ready()
     }
 
     /// Its id, from its certificate; empty until there is one.

@@ -29,3 +29,13 @@ fn messages_of_the_corpus() {
 fn heads_of_the_corpus() {
     run("connect", bodies::connect);
 }
+
+#[test]
+fn greetings_of_the_corpus() {
+    run("greeting", bodies::greeting);
+}
+
+#[test]
+fn datagrams_of_the_corpus() {
+    run("netlink", bodies::netlink);
+}

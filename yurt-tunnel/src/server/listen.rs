@@ -39,7 +39,7 @@ impl Listeners {
     /// Binds both at `address`; at port 0, at one that is free for both.
     pub async fn bind(server: &Server, address: SocketAddr, with_udp: bool) -> io::Result<Self> {
         let tls_for = |alpn| {
-            let verifier = Arc::clone(&server.visitors) as Arc<dyn ClientCertVerifier>;
+            let verifier = Arc::clone(&server.verifier) as Arc<dyn ClientCertVerifier>;
             tls::server(server.identity.clone(), verifier, alpn)
                 .map_err(|error: TlsError| io::Error::other(error))
         };

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use yurt_common::node_certificates::Role;
 use yurt_common::node_certificates::verifier::Peer;
 
 use super::Server;
 use super::limits::Places;
-use super::visitors::Visitor;
 use crate::protocol::{Greeting, Hello};
 use crate::transport::stream::{Reader, TunnelStream, Writer};
 use crate::transport::{Connection, IDLE, read_message, write_message};
@@ -40,8 +40,8 @@ impl Server {
     pub(super) async fn visit(self: Arc<Self>, connection: Connection) {
         let remote = connection.remote();
         let certificates = connection.certificates();
-        let visitor = match self.visitors.who(certificates.as_deref()) {
-            Ok(visitor) => visitor,
+        let peer = match self.verifier.peer(certificates.as_deref()) {
+            Ok(peer) => peer,
             Err(refusal) => {
                 self.metrics.refused("certificate");
                 info!(%remote, %refusal, "a connection is refused");
@@ -71,9 +71,9 @@ impl Server {
             drained: CancellationToken::new(),
         });
         let counted = self.metrics.session(session.connection.transport());
-        match &visitor {
-            Visitor::Agent(peer) => self.agent(&session, &visitor, peer, stream).await,
-            Visitor::Server(peer) => self.peer(&session, &visitor, peer, stream).await,
+        match peer.role {
+            Role::TunnelAgent => self.agent(&session, &peer, stream).await,
+            Role::TunnelServer => self.server(&session, &peer, stream).await,
         }
         drop(counted);
     }
@@ -89,13 +89,7 @@ impl Server {
         Ok((stream, version))
     }
 
-    async fn agent(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        visitor: &Visitor,
-        peer: &Peer,
-        stream: TunnelStream,
-    ) {
+    async fn agent(self: &Arc<Self>, session: &Arc<Session>, peer: &Peer, stream: TunnelStream) {
         let node = peer.node.as_str();
         let (transport, remote) = (
             session.connection.transport().label(),
@@ -113,19 +107,13 @@ impl Server {
             });
         }
         info!(node, session = session.id, transport, %remote, "a node is connected");
-        let why = self.hold(session, visitor, stream, |_| ()).await;
+        let why = self.hold(session, peer, stream, |_| ()).await;
         session.connection.close("the session ends");
         self.gone(node, session);
         info!(node, session = session.id, transport, %remote, why, "a node is not connected any more");
     }
 
-    async fn peer(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        visitor: &Visitor,
-        peer: &Peer,
-        stream: TunnelStream,
-    ) {
+    async fn server(self: &Arc<Self>, session: &Arc<Session>, peer: &Peer, stream: TunnelStream) {
         let id = peer.node.as_str();
         if id == self.id() {
             return session.connection.close("this is myself");
@@ -143,7 +131,7 @@ impl Server {
                 );
             }
         };
-        let why = self.hold(session, visitor, stream, heard).await;
+        let why = self.hold(session, peer, stream, heard).await;
         session.connection.close("the session ends");
         self.peers.remove(session.id);
         self.metrics.peers.set(self.peers.len() as i64);
@@ -154,7 +142,7 @@ impl Server {
     async fn hold(
         &self,
         session: &Session,
-        visitor: &Visitor,
+        peer: &Peer,
         stream: TunnelStream,
         heard: impl FnMut(Greeting) + Send,
     ) -> String {
@@ -165,7 +153,7 @@ impl Server {
         } = stream;
         tokio::select! {
             why = connection.closed() => why,
-            () = self.visitors.refused(visitor) => "its certificate is revoked".into(),
+            () = self.verifier.refused(peer) => "its certificate is revoked".into(),
             () = connection.silent(IDLE) => "nothing is heard of it".into(),
             error = self.converse(&mut reader, &mut writer, heard) => match error {
                 Ok(()) => "it said that it ends".into(),

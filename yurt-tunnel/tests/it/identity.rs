@@ -109,7 +109,7 @@ async fn the_session_of_a_node_that_is_forgotten_ends() {
         let stage = Stage::set(ways).await;
         let (mut stream, _kubelet) = stage.stream().await;
         let list = BTreeMap::from([("edge1".to_owned(), "2026-01-01T00:00:00Z".to_owned())]);
-        stage.server.visitors.forget(&list);
+        stage.server.verifier.forget(&list);
         assert!(soon(stream.reader.read()).await.is_err());
         let dialer = stage.server.server.dialer();
         until("it is gone", || !dialer.is_connected("edge1")).await;

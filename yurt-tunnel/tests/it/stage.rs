@@ -22,8 +22,9 @@ use yurt_tunnel::dial::DialError;
 use yurt_tunnel::files;
 use yurt_tunnel::metrics::Metrics;
 use yurt_tunnel::protocol::{Member, Target};
+use yurt_common::node_certificates::Role;
+use yurt_common::node_certificates::verifier::Verifier;
 use yurt_tunnel::server::listen::Listeners;
-use yurt_tunnel::server::visitors::Visitors;
 use yurt_tunnel::server::{self, Server};
 use yurt_tunnel::transport::quic::Congestion;
 use yurt_tunnel::transport::race::{Dialling, Ways};
@@ -107,7 +108,7 @@ impl Authority {
 /// A server that runs.
 pub(crate) struct RunningServer {
     pub(crate) server: Arc<Server>,
-    pub(crate) visitors: Arc<Visitors>,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) members: watch::Sender<Vec<Member>>,
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
@@ -121,16 +122,16 @@ impl RunningServer {
     }
 
     pub(crate) async fn start_at(authority: &Authority, id: &str, with_udp: bool, at: SocketAddr) -> Self {
-        let visitors = Arc::new(Visitors::default());
-        visitors.trust(&authority.pem).unwrap();
-        visitors.forget(&BTreeMap::new());
+        let verifier = Arc::new(Verifier::new(&[Role::TunnelAgent, Role::TunnelServer]));
+        verifier.trust(&authority.pem).unwrap();
+        verifier.forget(&BTreeMap::new());
         let identity = watch::Sender::new(Some(authority.server(id)));
         let trust = watch::Sender::new(authority.roots());
         let (members, metrics) = (watch::Sender::default(), Arc::<Metrics>::default());
         let server = Server::new(server::Settings {
             identity: identity.subscribe(),
             trust: trust.subscribe(),
-            visitors: Arc::clone(&visitors),
+            verifier: Arc::clone(&verifier),
             members: members.clone(),
             budget: 1 << 30,
             congestion: Congestion::default(),
@@ -143,7 +144,7 @@ impl RunningServer {
         let peering = tokio::spawn(server::outgoing::run(Arc::clone(&server), dialling));
         Self {
             server,
-            visitors,
+            verifier,
             members,
             address,
             metrics,

@@ -59,7 +59,7 @@ pub(crate) fn netlink(data: &[u8]) {
     let mut snapshot = Snapshot::default();
     for answer in message::read(data) {
         if let Ok(message::Answer::Object { kind, attributes, .. }) = answer {
-            drop(snapshot.add(kind, attributes));
+            let _ = snapshot.add(kind, attributes);
         }
     }
     assert!(snapshot.elements() <= data.len());

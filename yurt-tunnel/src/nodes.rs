@@ -146,7 +146,10 @@ fn tell(old: Option<&Kubelets>, new: &Kubelets) {
 pub fn view(node: &Node) -> NodeView {
     let (mut addresses, mut other_addresses) = (Vec::new(), Vec::new());
     let status = node.status.as_ref();
-    for address in status.and_then(|status| status.addresses.as_deref()).unwrap_or_default() {
+    for address in status
+        .and_then(|status| status.addresses.as_deref())
+        .unwrap_or_default()
+    {
         let Ok(ip) = address.address.parse::<IpAddr>() else {
             continue;
         };
@@ -227,16 +230,21 @@ mod tests {
         let (known, seen) = watch::channel(None);
         let mut book = Book::default();
         let rules = Rules::default();
-        let mut addresses = |book: &Book| {
+        let addresses = |book: &Book| {
             book.publish(&rules, &known);
-            seen.borrow().as_ref().map_or(0, |kubelets| kubelets.addresses().len())
+            seen.borrow()
+                .as_ref()
+                .map_or(0, |kubelets| kubelets.addresses().len())
         };
         assert!(!book.take(Event::Init));
         assert!(!book.take(Event::InitApply(edge("a", "192.0.2.1"))));
         assert!(!book.take(Event::InitApply(edge("b", "192.0.2.2"))));
         assert!(book.take(Event::InitDone));
         assert_eq!(addresses(&book), 2);
-        assert!(!book.take(Event::Apply(edge("a", "192.0.2.1"))), "a heartbeat changes nothing");
+        assert!(
+            !book.take(Event::Apply(edge("a", "192.0.2.1"))),
+            "a heartbeat changes nothing"
+        );
         assert!(book.take(Event::Apply(edge("a", "192.0.2.2"))));
         assert_eq!(addresses(&book), 0, "both claim it");
         // A list begins anew, breaks off, and begins again.

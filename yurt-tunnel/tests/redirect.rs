@@ -48,7 +48,7 @@ impl Dial for Loopback {
     }
 }
 
-fn kubelets(of: &[(&str, &str)]) -> Option<Arc<Kubelets>> {
+fn kubelets(of: &[(&str, &str)]) -> Arc<Kubelets> {
     let nodes: Vec<_> = of
         .iter()
         .map(|(name, address)| NodeView {
@@ -60,7 +60,7 @@ fn kubelets(of: &[(&str, &str)]) -> Option<Arc<Kubelets>> {
             pod_networks: Vec::new(),
         })
         .collect();
-    Some(Arc::new(Kubelets::of(&nodes, &Rules::default())))
+    Arc::new(Kubelets::of(&nodes, &Rules::default()))
 }
 
 /// Runs the door in `host` until `test` has ended, which gets the door's port and the kubelet's listener.
@@ -116,7 +116,7 @@ fn connections_to_an_edge_nodes_kubelet_are_carried_and_others_reset() {
     let (publish, known) = watch::channel(None);
     with_door(&host, 100, known, |port, kubelet| {
         assert_eq!(host.ruleset(), "", "nothing is known yet");
-        publish.send_replace(kubelets(&[("edge", "192.0.2.7"), ("away", "192.0.2.8")]));
+        publish.send_replace(Some(kubelets(&[("edge", "192.0.2.7"), ("away", "192.0.2.8")])));
         for from in [&host, &client] {
             let dialled = dial(from, "192.0.2.7:10250");
             net::talk(dialled, net::accept(kubelet));
@@ -128,7 +128,7 @@ fn connections_to_an_edge_nodes_kubelet_are_carried_and_others_reset() {
         // What was begun goes on when its address is taken out of the set.
         let dialled = dial(&client, "192.0.2.7:10250");
         let accepted = net::accept(kubelet);
-        publish.send_replace(kubelets(&[]));
+        publish.send_replace(Some(kubelets(&[])));
         net::wait_until(SOON, || host.elements("kubelets4") == 0);
         net::talk(dialled, accepted);
     });
@@ -138,7 +138,7 @@ fn connections_to_an_edge_nodes_kubelet_are_carried_and_others_reset() {
 #[test]
 fn connections_beyond_the_limit_are_reset_and_make_room_when_they_end() {
     let (host, _other) = Net::joined("limit");
-    let (_publish, known) = watch::channel(kubelets(&[("edge", "192.0.2.7")]));
+    let (_publish, known) = watch::channel(Some(kubelets(&[("edge", "192.0.2.7")])));
     with_door(&host, 1, known, |_, kubelet| {
         let first = dial(&host, "192.0.2.7:10250");
         let accepted = net::accept(kubelet);

@@ -2,12 +2,7 @@
 //!
 //! Needs root, `ip` and `nft`. Each test has namespaces of its own, which go with it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test that cannot go on panics"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 #[path = "kernel/net.rs"]
 mod net;
@@ -42,7 +37,7 @@ fn layout(port: u16) -> Layout {
 #[test]
 fn connections_to_kubelets_reach_the_listener_with_their_destination() {
     let (host, client) = Net::joined("dst");
-    let listener = host.run(|| Listener::open());
+    let listener = host.run(Listener::open);
     let port = listener.port();
     let _table = host
         .run(move || Redirect::install(layout(port), set(&[KUBELET4, KUBELET6])))
@@ -61,7 +56,7 @@ fn connections_to_kubelets_reach_the_listener_with_their_destination() {
 #[test]
 fn what_is_not_in_the_set_is_left_alone() {
     let (host, client) = Net::joined("alone");
-    let listener = host.run(|| Listener::open());
+    let listener = host.run(Listener::open);
     let port = listener.port();
     // The host claims its own and the client's address as those of kubelets: its own stay with it.
     let own = host.address().to_string() + ":10250";
@@ -109,7 +104,7 @@ fn it_works_beside_what_kube_proxy_and_iptables_write() {
         }",
     );
     let before = host.ruleset();
-    let listener = host.run(|| Listener::open());
+    let listener = host.run(Listener::open);
     let port = listener.port();
     let table = host
         .run(move || Redirect::install(layout(port), set(&[KUBELET4])))

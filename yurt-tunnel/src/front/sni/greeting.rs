@@ -1,4 +1,4 @@
-//! Finds the server's name in a TLS ClientHello (RFC 8446 section 4.1.2, RFC 6066 section 3). Pure.
+//! Finds the server's name in a TLS `ClientHello` (RFC 8446 section 4.1.2, RFC 6066 section 3). Pure.
 //!
 //! Invariant: a name that was found in the first bytes is found in more of them, and any bytes give an answer.
 
@@ -55,7 +55,7 @@ pub fn server_name(bytes: &[u8]) -> Result<Option<String>, Fault> {
     Ok(Some(text.to_ascii_lowercase()))
 }
 
-/// The body of the ClientHello, out of as many records as it has; none: more must be read.
+/// The body of the `ClientHello`, out of as many records as it has; none: more must be read.
 fn client_hello(bytes: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
     let mut message = Vec::new();
     let mut rest = bytes;

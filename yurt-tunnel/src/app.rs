@@ -22,11 +22,10 @@ use yurt_common::telemetry;
 use crate::agent::servers;
 use crate::agent::targets::Targets;
 use crate::agent::{self, Agent};
-use crate::args::{self, Args, Common, End};
+use crate::args::{self, Args, End};
 use crate::files::{self, Files};
 use crate::front::connect::{self, Door};
 use crate::front::{Destination, Nodes};
-use crate::metrics::Metrics;
 use crate::protocol::{Member, Target};
 use crate::server::listen::Listeners;
 use crate::server::visitors::Visitors;
@@ -112,6 +111,7 @@ pub async fn run_agent(args: args::Agent, stop: impl Future<Output = ()> + Send)
         () = stop => {}
     }
     info!("the agent ends");
+    agent.told_all().await;
     Ok(())
 }
 
@@ -128,7 +128,6 @@ pub async fn run_server(args: args::Server, stop: impl Future<Output = ()> + Sen
     read_folders(&args, &members, &visitors)?;
     let server = Server::new(server::Settings {
         identity: identity.subscribe(),
-        trust: trust.subscribe(),
         visitors: Arc::clone(&visitors),
         members: members.clone(),
         budget: args.memory_budget as usize * (1 << 20),

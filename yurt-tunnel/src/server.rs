@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::protocol::{Dial, Member, Target};
 use crate::transport::quic::Congestion;
 use crate::transport::stream::TunnelStream;
-use crate::transport::tls::{Identity, Trust};
+use crate::transport::tls::Identity;
 use limits::Limits;
 use peers::Peers;
 use registry::Registry;
@@ -40,8 +40,6 @@ const CHANGES: usize = 4096;
 pub struct Settings {
     /// Its certificate.
     pub identity: Identity,
-    /// Whom it trusts when it connects to other servers.
-    pub trust: Trust,
     /// Whom it lets in.
     pub visitors: Arc<Visitors>,
     /// All servers, itself included; may change.
@@ -57,7 +55,6 @@ pub struct Settings {
 /// A running server.
 pub struct Server {
     pub(crate) identity: Identity,
-    pub(crate) trust: Trust,
     pub(crate) visitors: Arc<Visitors>,
     pub(crate) members: watch::Sender<Vec<Member>>,
     pub(crate) congestion: Congestion,
@@ -78,7 +75,6 @@ impl Server {
     pub fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             identity: settings.identity,
-            trust: settings.trust,
             visitors: settings.visitors,
             members: settings.members,
             congestion: settings.congestion,
@@ -192,7 +188,8 @@ impl Dialer {
         may_hop: bool,
     ) -> Result<(TunnelStream, Option<Duration>), DialError> {
         let server = &self.0;
-        let local = server.registry().of(node);
+        let mut local = server.registry().of(node);
+        local.retain(|session| !session.drained.is_cancelled());
         let peers = if may_hop {
             server.peers.holding(node)
         } else {

@@ -169,7 +169,14 @@ impl Agent {
         info!(server = id, transport = transport.label(), address = %connection.remote(), "connected to a tunnel server");
         let (agent, counted, server) = (Arc::clone(self), self.metrics.session(transport), id.clone());
         tokio::spawn(async move {
-            let why = inbound.serve(agent, tell, health).await;
+            let (ending, connection) = (agent.ending.clone(), inbound.connection.clone());
+            let why = tokio::select! {
+                why = inbound.serve(agent, tell, health) => why,
+                () = ending.cancelled() => {
+                    connection.close("the agent ends");
+                    "the agent ends".into()
+                }
+            };
             info!(server, why, "the session with a tunnel server has ended");
             drop(counted);
         });

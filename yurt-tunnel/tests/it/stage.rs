@@ -129,7 +129,6 @@ impl RunningServer {
         let (members, metrics) = (watch::Sender::default(), Arc::<Metrics>::default());
         let server = Server::new(server::Settings {
             identity: identity.subscribe(),
-            trust: trust.subscribe(),
             visitors: Arc::clone(&visitors),
             members: members.clone(),
             budget: 1 << 30,

@@ -117,7 +117,7 @@ impl Dialling {
             worked = Some((Transport::Tcp, Duration::ZERO));
         }
         let plan = plan(self.ways, worked);
-        let connection = timeout(ATTEMPT, self.race(address, plan)).await;
+        let connection = timeout(ATTEMPT, Box::pin(self.race(address, plan))).await;
         let connection =
             connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         self.remember(address, connection.transport());

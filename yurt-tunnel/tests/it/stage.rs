@@ -196,6 +196,16 @@ impl RunningAgent {
         ways: Ways,
         kubelet: u16,
     ) -> Self {
+        Self::with_sessions(2, authority, identity, servers, (ways, kubelet))
+    }
+
+    pub(crate) fn with_sessions(
+        sessions: usize,
+        authority: &Authority,
+        identity: Arc<CertifiedKey>,
+        servers: &[SocketAddr],
+        (ways, kubelet): (Ways, u16),
+    ) -> Self {
         let identity = watch::Sender::new(Some(identity));
         let trust = watch::Sender::new(authority.roots());
         let mut dialling = Dialling::new(identity.subscribe(), trust.subscribe()).unwrap();
@@ -209,7 +219,7 @@ impl RunningAgent {
             },
             bootstrap: servers.iter().map(ToString::to_string).collect(),
             folder: None,
-            sessions: 2,
+            sessions,
             metrics: Arc::default(),
         });
         let running = Arc::clone(&agent);

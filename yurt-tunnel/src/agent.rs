@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::dial::refuse;
@@ -66,6 +67,7 @@ pub struct Agent {
     /// Ids by slot.
     held: watch::Sender<HashMap<usize, String>>,
     draining: Mutex<HashMap<String, Instant>>,
+    ending: CancellationToken,
 }
 
 impl Agent {
@@ -82,11 +84,13 @@ impl Agent {
             servers: watch::Sender::default(),
             held: watch::Sender::default(),
             draining: Mutex::default(),
+            ending: CancellationToken::new(),
         })
     }
 
-    /// Runs until cancelled.
+    /// Runs until cancelled; sessions end then, too.
     pub async fn run(self: &Arc<Self>) {
+        let _ends_sessions = self.ending.clone().drop_guard();
         let mut tasks = JoinSet::new();
         for slot in 0..self.sessions {
             tasks.spawn(Arc::clone(self).fill(slot));
@@ -95,6 +99,11 @@ impl Agent {
             () = self.follow() => {}
             _ = tasks.join_next() => {}
         }
+    }
+
+    /// After the end: waits, for a moment, until servers were told.
+    pub async fn told_all(&self) {
+        self.dialling.flushed().await;
     }
 
     /// Ids of servers that there are sessions with; changes are told.

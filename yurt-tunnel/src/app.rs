@@ -31,7 +31,11 @@ pub fn main(args: Args) -> ExitCode {
 
 fn clean_up() -> ExitCode {
     let _logs = telemetry::install(telemetry::LogFormat::Human, "info");
-    ended(cleanup::run().map(|found| info!("{found}")).context("failed to clean up"))
+    ended(
+        cleanup::run()
+            .map(|found| info!("{found}"))
+            .context("failed to clean up"),
+    )
 }
 
 fn ended(outcome: Result<()>) -> ExitCode {
@@ -46,7 +50,10 @@ fn ended(outcome: Result<()>) -> ExitCode {
 
 fn run(end: End) -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().build().context("failed to start the runtime")?;
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     runtime.block_on(async {
         match end {
             End::Agent(args) => agent::run(args, stop()?).await,

@@ -38,7 +38,12 @@ pub struct Common {
     #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = node_name)]
     pub node_name: String,
     /// The namespace of our objects
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", default_value = "yurt-system")]
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        value_name = "NAME",
+        default_value = "yurt-system"
+    )]
     pub namespace: String,
     /// The way to the API, instead of the account of this pod
     #[arg(long, value_name = "FILE")]
@@ -120,7 +125,11 @@ pub struct Server {
     #[arg(long, value_name = "ADDRESS", default_value = "[::]:10262")]
     pub listen: SocketAddr,
     /// Where agents and other servers dial this one; may be repeated
-    #[arg(long = "address", value_name = "HOST:PORT", required_unless_present = "cert_file")]
+    #[arg(
+        long = "address",
+        value_name = "HOST:PORT",
+        required_unless_present = "cert_file"
+    )]
     pub addresses: Vec<String>,
     /// The port to which connections to kubelets are redirected; 0: any. Without it nothing is redirected
     #[arg(long, value_name = "PORT")]

@@ -27,7 +27,7 @@ pub mod connect;
 pub mod redirect;
 pub mod request;
 pub mod sni;
-mod tunnel;
+pub mod tunnel;
 
 /// What is known of the cluster's kubelets; none: nothing yet.
 pub type Known = watch::Receiver<Option<Arc<Kubelets>>>;

@@ -5,8 +5,7 @@ use std::io;
 use crate::protocol::{self, Greeting, PREFIX};
 use crate::transport::stream::Reader;
 
-/// What was read so far.
-#[derive(Debug)]
+/// A stream, and what was read of it so far.
 pub struct Incoming<'a> {
     reader: &'a mut Reader,
     bytes: Vec<u8>,

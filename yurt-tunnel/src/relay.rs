@@ -242,7 +242,11 @@ async fn pump(from: &mut Reader, to: &mut Writer) -> io::Result<()> {
 /// From the tunnel into the socket.
 async fn inward<S: Socket>(socket: &S, reader: &mut Reader, count: &AtomicU64) -> Result<(), Ending> {
     while let Some(chunk) = reader.read().await.map_err(|_| Ending::There)? {
-        socket.write(&chunk).await.map_err(|_| Ending::Here)?;
+        tokio::select! {
+            biased;
+            written = socket.write(&chunk) => written.map_err(|_| Ending::Here)?,
+            () = reader.was_reset() => return Err(Ending::There),
+        }
         count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
     }
     // Whoever has closed both directions already does not hear it.

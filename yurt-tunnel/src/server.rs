@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::protocol::{Dial, Member, Target};
 use crate::transport::quic::Congestion;
 use crate::transport::stream::TunnelStream;
-use crate::transport::tls::{Identity, Trust};
+use crate::transport::tls::Identity;
 use limits::Limits;
 use peers::Peers;
 use registry::Registry;
@@ -39,8 +39,6 @@ const CHANGES: usize = 4096;
 pub struct Settings {
     /// Its certificate.
     pub identity: Identity,
-    /// Whom it trusts when it connects to other servers.
-    pub trust: Trust,
     /// Whom it lets in.
     pub verifier: Arc<Verifier>,
     /// All servers, itself included; may change.
@@ -56,7 +54,6 @@ pub struct Settings {
 /// A running server.
 pub struct Server {
     pub(crate) identity: Identity,
-    pub(crate) trust: Trust,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) members: watch::Sender<Vec<Member>>,
     pub(crate) congestion: Congestion,
@@ -77,7 +74,6 @@ impl Server {
     pub fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             identity: settings.identity,
-            trust: settings.trust,
             verifier: settings.verifier,
             members: settings.members,
             congestion: settings.congestion,
@@ -191,7 +187,8 @@ impl Dialer {
         may_hop: bool,
     ) -> Result<(TunnelStream, Option<Duration>), DialError> {
         let server = &self.0;
-        let local = server.registry().of(node);
+        let mut local = server.registry().of(node);
+        local.retain(|session| !session.drained.is_cancelled());
         let peers = if may_hop {
             server.peers.holding(node)
         } else {

@@ -3,7 +3,7 @@
 //! The one who dialled a connection only answers streams; the one who accepted it opens them. The first stream is for
 //! greetings. [`quic`] and [`h2`] make connections, [`race`] chooses between both, [`stream`] is what both give.
 //!
-//! Invariant: one stalled stream delays no other one, and what is buffered for a connection is bounded.
+//! Invariant: a few stalled streams delay no other one, and what is buffered for a connection is bounded.
 
 pub mod h2;
 pub mod proxy;
@@ -27,9 +27,9 @@ use stream::TunnelStream;
 /// Streams of a connection at a time, the one for greetings included.
 pub const MOST_STREAMS: u32 = 1025;
 /// Bytes of one stream that wait for their reader.
-pub const STREAM_WINDOW: u32 = 2 << 20;
-/// Bytes of all streams of a connection that wait for their readers.
-pub const CONNECTION_WINDOW: u32 = 8 << 20;
+pub const STREAM_WINDOW: u32 = 1 << 20;
+/// Bytes of all streams of a connection that wait for their readers: so many that only 64 stalled streams delay others.
+pub const CONNECTION_WINDOW: u32 = 64 << 20;
 /// Bytes that were sent and are not acknowledged, of a connection.
 pub const SEND_WINDOW: u32 = 4 << 20;
 /// Nothing heard for so long ends a connection.

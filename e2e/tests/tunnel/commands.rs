@@ -25,9 +25,9 @@ const SCRIPT: &str = "echo started; mkdir -p /tmp/www; hostname >/tmp/www/index.
 /// kubectl over WebSockets, or over SPDY.
 fn kubectl(namespace: &Namespace, websockets: bool, args: &[&str]) -> Cmd {
     let command = namespace.kubectl_cmd(args);
-    WEBSOCKETS
-        .iter()
-        .fold(command, |command, name| command.env(name, if websockets { "true" } else { "false" }))
+    WEBSOCKETS.iter().fold(command, |command, name| {
+        command.env(name, if websockets { "true" } else { "false" })
+    })
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn every_command_reaches_pods_on_nodes_that_nobody_can_dial() -> Result<()> {
         assert_eq!(follow.lines(), ["started"], "{}", follow.errors());
         namespace.kubectl(["exec", name, "--", "touch", "/tmp/speak"])?;
         wait_for("the line after the silence", DEADLINE, || {
-                Ok((follow.lines().last().map(String::as_str) == Some("after the silence")).then_some(()))
+            Ok((follow.lines().last().map(String::as_str) == Some("after the silence")).then_some(()))
         })?;
     }
     say(format_args!(
@@ -87,7 +87,13 @@ fn every_command_reaches_pods_on_nodes_that_nobody_can_dial() -> Result<()> {
 
 /// Output, exit status, and an input that ends before the output does.
 fn exec(namespace: &Namespace, pod: &str, websockets: bool) -> Result<()> {
-    let run = |args: &[&str]| kubectl(namespace, websockets, &[&["exec", "-i", pod, "--"], args].concat());
+    let run = |args: &[&str]| {
+        kubectl(
+            namespace,
+            websockets,
+            &[&["exec", "-i", pod, "--"], args].concat(),
+        )
+    };
     assert_eq!(run(&["hostname"]).run_ok()?, pod);
     let failed = run(&["sh", "-c", "exit 7"]).run()?;
     assert_eq!(failed.status.code(), Some(7), "{}", failed.errors());
@@ -120,8 +126,21 @@ fn attach(namespace: &Namespace, pod: &str) -> Result<()> {
 
 fn debug(namespace: &Namespace, pod: &str) -> Result<()> {
     let image = format!("--image={BUSYBOX}");
-    let args = ["debug", "-i", "--quiet", pod, &image, "--", "sh", "-c", "cat; sleep 1"];
-    let debug = namespace.kubectl_cmd(args).stdin(b"hello\n".to_vec()).deadline(DEADLINE);
+    let args = [
+        "debug",
+        "-i",
+        "--quiet",
+        pod,
+        &image,
+        "--",
+        "sh",
+        "-c",
+        "cat; sleep 1",
+    ];
+    let debug = namespace
+        .kubectl_cmd(args)
+        .stdin(b"hello\n".to_vec())
+        .deadline(DEADLINE);
     let said = debug.run_ok()?;
     ensure!(said.contains("hello"), "{said}");
     Ok(())
@@ -158,7 +177,15 @@ fn keep_alive(site: &Site, node: &str) -> Result<()> {
     let args = ["-n", NAMESPACE, "port-forward", &agent, ":10266"];
     let forward = Background::start(&site.cluster.kubectl_cmd(args))?;
     let url = format!("http://127.0.0.1:{}/healthz", forwarded(&forward)?);
-    let format = ["-sS", "-m", "30", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n"];
+    let format = [
+        "-sS",
+        "-m",
+        "30",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code} %{num_connects}\n",
+    ];
     let cloud = site.cluster.node("cloud1");
     let args = ["curl"].iter().chain(&format).copied().chain([url.as_str(); 3]);
     // The options are for the first address alone: curl repeats `-o` for each.
@@ -183,14 +210,20 @@ fn copy(namespace: &Namespace, pod: &str) -> Result<(f64, f64)> {
     let sum = |path: &std::path::Path| Cmd::new("sha256sum").arg(path).run_ok();
     let there = Instant::now();
     let remote = format!("{pod}:/tmp/file");
-    namespace.kubectl_cmd(["cp", &text(&file), &remote]).deadline(DEADLINE).run_ok()?;
+    namespace
+        .kubectl_cmd(["cp", &text(&file), &remote])
+        .deadline(DEADLINE)
+        .run_ok()?;
     let there = there.elapsed().as_secs_f64();
     let remote_sum = namespace.kubectl(["exec", pod, "--", "sha256sum", "/tmp/file"])?;
     let first = |line: &str| line.split(' ').next().map(str::to_owned);
     let expected = first(&sum(&file)?);
     assert_eq!(first(&remote_sum), expected);
     let returned = Instant::now();
-    namespace.kubectl_cmd(["cp", &remote, &text(&back)]).deadline(DEADLINE).run_ok()?;
+    namespace
+        .kubectl_cmd(["cp", &remote, &text(&back)])
+        .deadline(DEADLINE)
+        .run_ok()?;
     let returned = returned.elapsed().as_secs_f64();
     assert_eq!(first(&sum(&back)?), expected);
     Ok((there, returned))

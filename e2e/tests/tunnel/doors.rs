@@ -20,7 +20,11 @@ fn no_port_answers_who_shows_no_certificate() -> Result<()> {
         for address in listening(node)? {
             let (host, port) = address.rsplit_once(':').context("an address has a port")?;
             let loopback = host.starts_with("127.") || host == "[::1]";
-            let host = if loopback { "127.0.0.1".to_owned() } else { node.ip()? };
+            let host = if loopback {
+                "127.0.0.1".to_owned()
+            } else {
+                node.ip()?
+            };
             walked.push(format!("{} {address}", node.name()));
             for (scheme, path) in [("https", "/"), ("http", "/pods"), ("http", "/metrics")] {
                 let url = format!("{scheme}://{host}:{port}{path}");
@@ -29,12 +33,18 @@ fn no_port_answers_who_shows_no_certificate() -> Result<()> {
                 let (body, code) = text.rsplit_once('\n').unwrap_or_default();
                 if loopback {
                     // Health and metrics, which show no objects.
-                    assert!(["200", "404", "503", "000"].contains(&code), "{url}: {code} {body}");
+                    assert!(
+                        ["200", "404", "503", "000"].contains(&code),
+                        "{url}: {code} {body}"
+                    );
                     assert!(!body.contains("apiVersion"), "{url}: {body}");
                 } else {
                     let ended = asked.status.code();
                     assert_eq!((code, body), ("000", ""), "{url}");
-                    assert!(ended.is_some_and(|ended| NO_TLS.contains(&ended)), "{url}: curl {ended:?}");
+                    assert!(
+                        ended.is_some_and(|ended| NO_TLS.contains(&ended)),
+                        "{url}: curl {ended:?}"
+                    );
                 }
             }
         }
@@ -77,7 +87,10 @@ fn a_killed_server_harms_nobody_and_the_last_revert_leaves_no_table() -> Result<
     let site = Site::begin()?;
     let cloud = site.cluster.node("cloud1");
     let namespace = site.cluster.namespace("tunnel-killed")?;
-    namespace.apply([pod("in-the-cloud").on("cloud1"), pod("at-the-edge").on(site.edges[0].name())])?;
+    namespace.apply([
+        pod("in-the-cloud").on("cloud1"),
+        pod("at-the-edge").on(site.edges[0].name()),
+    ])?;
     for name in ["in-the-cloud", "at-the-edge"] {
         namespace.wait_ready(name, DEADLINE)?;
     }

@@ -54,8 +54,6 @@ impl Site {
 
     /// A program in the network of `node` that needs nothing of its file system.
     pub(crate) fn in_network(node: &Node, args: &[&str]) -> Cmd {
-        Cmd::new("ip")
-            .args(["netns", "exec", &node.netns()])
-            .args(args)
+        Cmd::new("ip").args(["netns", "exec", &node.netns()]).args(args)
     }
 }

@@ -1,6 +1,7 @@
 //! One slot of an agent: finds a server that no other slot has, holds a session with it, replaces it when its path has
 //! become deaf, and leaves TCP when QUIC works again.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::Agent;
 use super::backoff::Backoff;
-use super::servers::{self, Candidate};
+use super::servers::{self, Candidate, Servers};
 use crate::inbound::{Health, Inbound};
 use crate::transport::race::RETRY_QUIC;
 use crate::transport::{Connection, Transport};
@@ -34,6 +35,29 @@ struct Running {
     health: watch::Receiver<Health>,
 }
 
+/// Whether there may be something else to dial.
+struct News {
+    servers: watch::Receiver<Servers>,
+    held: watch::Receiver<HashMap<usize, String>>,
+}
+
+impl News {
+    /// All that there is now is none.
+    fn seen(&mut self) {
+        self.servers.mark_unchanged();
+        self.held.mark_unchanged();
+    }
+
+    /// Waits for some, for a while.
+    async fn come(&mut self) {
+        tokio::select! {
+            _ = self.servers.changed() => {}
+            _ = self.held.changed() => {}
+            () = sleep(NOTHING) => {}
+        }
+    }
+}
+
 /// Why there is no session.
 enum Failure {
     /// The server is held by another slot.
@@ -53,12 +77,17 @@ impl Agent {
     pub(super) async fn fill(self: Arc<Self>, slot: usize) {
         let (mut backoff, mut attempt, mut complained) = (Backoff::default(), 0, None::<Instant>);
         let mut identity = self.dialling.identity.clone();
+        let mut news = News {
+            servers: self.servers.subscribe(),
+            held: self.held.subscribe(),
+        };
         loop {
             if identity.wait_for(Option::is_some).await.is_err() {
                 return;
             }
+            news.seen();
             let Some(candidate) = self.candidate(slot, attempt) else {
-                self.changed().await;
+                news.come().await;
                 continue;
             };
             match self.begin(slot, &candidate).await {
@@ -79,7 +108,7 @@ impl Agent {
                         "another session is with this server already"
                     );
                     // Nobody else may be behind this address: it is asked seldom, unless servers change.
-                    let _ = timeout(DUPLICATE.mul_f64(fastrand::f64() + 0.5), self.changed()).await;
+                    let _ = timeout(DUPLICATE.mul_f64(fastrand::f64() + 0.5), news.come()).await;
                     continue;
                 }
                 Err(Failure::Failed(error)) => {
@@ -112,16 +141,6 @@ impl Agent {
             .filter(|(other, _)| **other != slot)
             .map(|(_, id)| id.clone())
             .collect()
-    }
-
-    /// Waits until there may be something else to dial.
-    async fn changed(&self) {
-        let (mut servers, mut held) = (self.servers.subscribe(), self.held.subscribe());
-        tokio::select! {
-            _ = servers.changed() => {}
-            _ = held.changed() => {}
-            () = sleep(NOTHING) => {}
-        }
     }
 
     /// Takes a server for a slot; not where another slot has it.
@@ -169,7 +188,14 @@ impl Agent {
         info!(server = id, transport = transport.label(), address = %connection.remote(), "connected to a tunnel server");
         let (agent, counted, server) = (Arc::clone(self), self.metrics.session(transport), id.clone());
         tokio::spawn(async move {
-            let why = inbound.serve(agent, tell, health).await;
+            let (ending, connection) = (agent.ending.clone(), inbound.connection.clone());
+            let why = tokio::select! {
+                why = inbound.serve(agent, tell, health) => why,
+                () = ending.cancelled() => {
+                    connection.close("the agent ends");
+                    "the agent ends".into()
+                }
+            };
             info!(server, why, "the session with a tunnel server has ended");
             drop(counted);
         });

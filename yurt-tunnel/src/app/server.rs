@@ -56,7 +56,6 @@ pub async fn run(args: args::Server, stop: impl Future<Output = ()> + Send) -> R
     };
     let server = Server::new(server::Settings {
         identity: knowledge.identity.clone(),
-        trust: knowledge.trust.clone(),
         verifier: knowledge.verifier,
         members: knowledge.members,
         budget: args.memory_budget as usize * (1 << 20),
@@ -140,7 +139,13 @@ fn by_cluster(
 
     let members = watch::Sender::default();
     let api = client.clone();
-    let member = members::Member::new(api, &common.namespace, &common.node_name, &args.addresses, Times::default());
+    let member = members::Member::new(
+        api,
+        &common.namespace,
+        &common.node_name,
+        &args.addresses,
+        Times::default(),
+    );
     let (known, told) = (member.members(), members.clone());
     let farewell = farewell.clone();
     background.spawn(async move { member.run(&farewell).await });

@@ -132,7 +132,7 @@ impl<N: Nodes> Door<N> {
                         match timeout(PATIENCE, acceptor.accept(socket)).await {
                             Ok(Ok(stream)) => door.serve(Layered::new(stream)).await,
                             Ok(Err(error)) => {
-                                debug!(%remote, %error, "a client of the CONNECT port has not proved who it is")
+                                debug!(%remote, %error, "a client of the CONNECT port has not proved who it is");
                             }
                             Err(_) => debug!(%remote, "a client of the CONNECT port took too long"),
                         }

@@ -46,8 +46,12 @@ impl Dial for Dialer {
         let ending = relay::splice(client, stream, &bytes).await;
         self.metrics().ended(ending, &bytes);
         info!(
-            node = to.node, ending = ending.label(), seconds = to.since.elapsed().as_secs(),
-            sent = bytes.sent.into_inner(), received = bytes.received.into_inner(), "a connection has ended"
+            node = to.node,
+            ending = ending.label(),
+            seconds = to.since.elapsed().as_secs(),
+            sent = bytes.sent.into_inner(),
+            received = bytes.received.into_inner(),
+            "a connection has ended"
         );
     }
 }
@@ -70,7 +74,11 @@ fn find(kubelets: &Kubelets, host: &str, port: u16) -> Option<Destination> {
     let kubelet = kubelets.port_of(host)?;
     Some(Destination {
         node: host.to_owned(),
-        target: if port == kubelet { Target::Kubelet } else { Target::Port(port) },
+        target: if port == kubelet {
+            Target::Kubelet
+        } else {
+            Target::Port(port)
+        },
     })
 }
 
@@ -90,7 +98,12 @@ mod tests {
             pod_networks: Vec::new(),
         };
         let kubelets = Kubelets::of([&node], &Rules::default());
-        let to = |target| Some(Destination { node: "edge".to_owned(), target });
+        let to = |target| {
+            Some(Destination {
+                node: "edge".to_owned(),
+                target,
+            })
+        };
         for (host, port, expected) in [
             ("192.0.2.7", KUBELET_PORT, to(Target::Kubelet)),
             ("192.0.2.7", 443, None),

@@ -151,7 +151,7 @@ mod tests {
     fn an_address_that_connects_too_often_waits_and_others_do_not() {
         let (limits, now) = (Limits::new(1 << 30), Instant::now());
         let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        assert!((0..BURST as usize).all(|_| limits.source(a, now)));
+        assert!((0..1000).all(|_| limits.source(a, now)));
         assert!(!limits.source(a, now));
         assert!(limits.source(b, now));
         assert!(limits.source(a, now + Duration::from_millis(10)));

@@ -1,6 +1,6 @@
 //! Which node is held by which sessions (pure). The newest is dialled; older ones end when their streams have.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// Nodes that are gone, of which is known since when.
@@ -11,7 +11,7 @@ const REMEMBERED: usize = 20_000;
 pub struct Registry<S> {
     nodes: HashMap<String, Vec<(u64, S)>>,
     last_seen: HashMap<String, Instant>,
-    gone: BTreeMap<(Instant, String), ()>,
+    gone: BTreeSet<(Instant, String)>,
 }
 
 impl<S> Default for Registry<S> {
@@ -19,7 +19,7 @@ impl<S> Default for Registry<S> {
         Self {
             nodes: HashMap::new(),
             last_seen: HashMap::new(),
-            gone: BTreeMap::new(),
+            gone: BTreeSet::new(),
         }
     }
 }
@@ -48,9 +48,9 @@ impl<S: Clone> Registry<S> {
         }
         self.nodes.remove(node);
         self.last_seen.insert(node.to_owned(), now);
-        self.gone.insert((now, node.to_owned()), ());
+        self.gone.insert((now, node.to_owned()));
         if self.gone.len() > REMEMBERED
-            && let Some(((_, node), ())) = self.gone.pop_first()
+            && let Some((_, node)) = self.gone.pop_first()
         {
             self.last_seen.remove(&node);
         }

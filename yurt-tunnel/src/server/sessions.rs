@@ -154,6 +154,7 @@ impl Server {
         tokio::select! {
             why = connection.closed() => why,
             () = self.verifier.refused(peer) => "its certificate is revoked".into(),
+            () = self.ending.cancelled() => "the server ends".into(),
             () = connection.silent(IDLE) => "nothing is heard of it".into(),
             error = self.converse(&mut reader, &mut writer, heard) => match error {
                 Ok(()) => "it said that it ends".into(),

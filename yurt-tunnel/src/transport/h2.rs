@@ -110,6 +110,8 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .max_send_buffer_size(SEND_BUFFER)
+        // Dials that were given up before they were looked at are no attack.
+        .max_pending_accept_reset_streams(MOST_STREAMS as usize)
         .max_concurrent_streams(MOST_STREAMS);
     let mut connection = builder.handshake(io).await.map_err(io::Error::other)?;
     let (close, (ended, closed)) = (CancellationToken::new(), watch::channel(None));

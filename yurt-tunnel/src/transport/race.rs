@@ -25,6 +25,8 @@ pub const RETRY_QUIC: Duration = Duration::from_mins(10);
 const REMEMBERED: Duration = Duration::from_hours(24);
 /// One attempt, names and proxies included.
 pub const ATTEMPT: Duration = Duration::from_secs(10);
+/// How long the end of a connection may take to be told.
+const FLUSH: Duration = Duration::from_secs(1);
 /// Addresses of a name that are tried.
 const ADDRESSES: usize = 4;
 /// Servers of which is remembered what worked.
@@ -115,7 +117,7 @@ impl Dialling {
             worked = Some((Transport::Tcp, Duration::ZERO));
         }
         let plan = plan(self.ways, worked);
-        let connection = timeout(ATTEMPT, self.race(address, plan)).await;
+        let connection = timeout(ATTEMPT, Box::pin(self.race(address, plan))).await;
         let connection =
             connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
         self.remember(address, connection.transport());
@@ -199,6 +201,12 @@ impl Dialling {
 
     fn roots(&self) -> Arc<rustls::RootCertStore> {
         Arc::clone(&self.trust.borrow())
+    }
+
+    /// Waits, for a moment, until all others were told of connections that have ended.
+    pub async fn flushed(&self) {
+        // Whoever does not hear it finds out by silence.
+        let _ = timeout(FLUSH, self.endpoint.wait_idle()).await;
     }
 
     /// The address of the socket that QUIC is dialled from.

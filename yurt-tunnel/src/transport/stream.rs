@@ -133,6 +133,16 @@ impl Reader {
         Ok(chunk)
     }
 
+    /// Waits until the other end has reset this direction. Over HTTP/2 the writer hears of it: see [`Writer::stopped`].
+    pub async fn was_reset(&mut self) {
+        if let ReadHalf::Quic(recv) = &mut self.half
+            && !matches!(recv.received_reset().await, Ok(None))
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// Fills `buffer`.
     pub async fn read_exact(&mut self, mut buffer: &mut [u8]) -> io::Result<()> {
         while !buffer.is_empty() {
@@ -208,14 +218,16 @@ impl Writer {
     /// Waits until the other end wants no more of this, before it was finished.
     pub async fn stopped(&mut self) {
         match &mut self.half {
-            WriteHalf::Quic(send) => match send.stopped().await {
-                Ok(None) => std::future::pending().await, // it was finished, and all of it has arrived
-                Ok(Some(_)) | Err(_) => {}
-            },
+            WriteHalf::Quic(send) => {
+                // That it was finished, and all of it has arrived, is no such thing.
+                if matches!(send.stopped().await, Ok(None)) {
+                    std::future::pending::<()>().await;
+                }
+            }
             WriteHalf::H2 { send, .. } => {
                 let reset = std::future::poll_fn(|context| send.poll_reset(context)).await;
                 if matches!(reset, Ok(Reason::NO_ERROR)) {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         }

@@ -194,20 +194,21 @@ async fn a_server_dials_through_the_one_that_holds_the_node() {
     let b = RunningServer::start(&authority, "server-b", true).await;
     let kubelet = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = kubelet.local_addr().unwrap().port();
-    // The agent knows of `a` only, because that does not know of `b`.
-    let _agent = RunningAgent::start(
+    // The agent wants one session, and has it with `a`.
+    let servers = [a.address];
+    let _agent = RunningAgent::with_sessions(
+        1,
         &authority,
         authority.agent("edge1"),
-        &[a.address],
-        Ways::Quic,
-        port,
+        &servers,
+        (Ways::Quic, port),
     );
     a.holds("edge1").await;
     assert!(matches!(
         b.dial("edge1").await,
         Err(DialError::NotConnected { .. })
     ));
-    // `a` connects to `b` and tells; agents are told, too, but only one session is wanted with each.
+    // `a` connects to `b` and tells which nodes it holds.
     a.members.send_replace(vec![b.member()]);
     b.holds("edge1").await;
     let (stream, accepted) = tokio::join!(b.dial("edge1"), soon(kubelet.accept()));

@@ -16,14 +16,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use yurt_common::node_certificates::Role;
+use yurt_common::node_certificates::verifier::Verifier;
 use yurt_tunnel::agent::targets::Targets;
 use yurt_tunnel::agent::{self, Agent};
 use yurt_tunnel::dial::DialError;
 use yurt_tunnel::files;
 use yurt_tunnel::metrics::Metrics;
 use yurt_tunnel::protocol::{Member, Target};
-use yurt_common::node_certificates::Role;
-use yurt_common::node_certificates::verifier::Verifier;
 use yurt_tunnel::server::listen::Listeners;
 use yurt_tunnel::server::{self, Server};
 use yurt_tunnel::transport::quic::Congestion;
@@ -130,7 +130,6 @@ impl RunningServer {
         let (members, metrics) = (watch::Sender::default(), Arc::<Metrics>::default());
         let server = Server::new(server::Settings {
             identity: identity.subscribe(),
-            trust: trust.subscribe(),
             verifier: Arc::clone(&verifier),
             members: members.clone(),
             budget: 1 << 30,
@@ -198,6 +197,16 @@ impl RunningAgent {
         ways: Ways,
         kubelet: u16,
     ) -> Self {
+        Self::with_sessions(2, authority, identity, servers, (ways, kubelet))
+    }
+
+    pub(crate) fn with_sessions(
+        sessions: usize,
+        authority: &Authority,
+        identity: Arc<CertifiedKey>,
+        servers: &[SocketAddr],
+        (ways, kubelet): (Ways, u16),
+    ) -> Self {
         let identity = watch::Sender::new(Some(identity));
         let trust = watch::Sender::new(authority.roots());
         let mut dialling = Dialling::new(identity.subscribe(), trust.subscribe()).unwrap();
@@ -211,7 +220,7 @@ impl RunningAgent {
             },
             bootstrap: servers.iter().map(ToString::to_string).collect(),
             folder: None,
-            sessions: 2,
+            sessions,
             metrics: Arc::default(),
         });
         let running = Arc::clone(&agent);

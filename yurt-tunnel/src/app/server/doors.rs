@@ -47,7 +47,12 @@ pub(super) async fn open(
         let metrics = Arc::clone(server.dialer().metrics());
         let tell = move |done: Result<keeper::Done, &_>| metrics.redirected(done.is_ok());
         background.spawn(keeper::keep(layout, known.clone(), keeper::LOOK_EVERY, tell));
-        let serve = redirect::serve(listeners, known.clone(), Arc::clone(&dial), redirect::MAX_CONNECTIONS);
+        let serve = redirect::serve(
+            listeners,
+            known.clone(),
+            Arc::clone(&dial),
+            redirect::MAX_CONNECTIONS,
+        );
         background.spawn(serve);
     }
     if let Some(address) = args.sni_listen {

@@ -206,6 +206,19 @@ impl Kubelets {
         &self.refusals
     }
 
+    /// The names of edge nodes.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.ports.keys()
+    }
+
+    /// The same, with the addresses of those nodes only that `are`.
+    #[must_use]
+    pub fn of_nodes(&self, are: impl Fn(&str) -> bool) -> Self {
+        let mut some = self.clone();
+        some.by_address.retain(|_, node| are(node));
+        some
+    }
+
     /// How many edge nodes there are.
     pub fn nodes(&self) -> usize {
         self.ports.len()

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use super::{Dial, Known, Target, accept, carry, reset};
 use crate::kubelets::Kubelets;
 
+pub mod joined;
 pub mod keeper;
 
 /// Connections at this door: `kubectl logs -f` and metrics of 1,000 nodes, and room.

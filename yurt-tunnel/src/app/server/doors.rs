@@ -14,7 +14,7 @@ use yurt_tunnel_nft::Layout;
 use crate::args;
 use crate::files::Files;
 use crate::front::connect::{self, Door};
-use crate::front::redirect::{self, keeper};
+use crate::front::redirect::{self, joined, keeper};
 use crate::front::{Destination, Known, Nodes, sni};
 use crate::protocol::Target;
 use crate::server::Server;
@@ -45,8 +45,12 @@ pub(super) async fn open(
             forwarded: !args.redirect_own_only,
         };
         let metrics = Arc::clone(server.dialer().metrics());
+        let (joined, redirected) = watch::channel(None);
+        let dialer = server.dialer();
+        let is_connected = move |node: &str| dialer.is_connected(node);
+        background.spawn(joined::follow(known.clone(), is_connected, joined));
         let tell = move |done: Result<keeper::Done, &_>| metrics.redirected(done.is_ok());
-        background.spawn(keeper::keep(layout, known.clone(), keeper::LOOK_EVERY, tell));
+        background.spawn(keeper::keep(layout, redirected, keeper::LOOK_EVERY, tell));
         let serve = redirect::serve(
             listeners,
             known.clone(),

@@ -106,7 +106,7 @@ fn exec(namespace: &Namespace, pod: &str, websockets: bool) -> Result<()> {
 fn terminal(namespace: &Namespace, pod: &str) -> Result<()> {
     let wait = r#"until [ "$(stty size)" = "33 77" ]; do sleep 0.1; done; echo it is so"#;
     let exec = namespace.kubectl_cmd(["exec", "-it", pod, "--", "sh", "-c"]);
-    let typed = format!("stty rows 33 cols 91; (sleep 2; stty cols 77) & {exec} '{wait}'");
+    let typed = format!("t=$(tty); stty rows 33 cols 91; (sleep 2; stty -F $t cols 77) & {exec} '{wait}'");
     let shown = Cmd::new("script")
         .args(["-qec", &typed, "/dev/null"])
         .deadline(DEADLINE)

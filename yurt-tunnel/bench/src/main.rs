@@ -90,7 +90,7 @@ const EXPERIMENTS: &[&Experiment] = &[
 ];
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    match run(&mut Args::parse()) {
         Ok(code) => code,
         Err(error) => {
             say(format_args!("error: {error:#}"));
@@ -99,12 +99,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> Result<ExitCode> {
+fn run(args: &mut Args) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("start a runtime")?;
-    match args.part {
+    match args.part.take() {
         Some(Part::Emulate {
             socket,
             up,
@@ -129,7 +129,7 @@ fn run(args: Args) -> Result<ExitCode> {
         }
         None => {}
     }
-    let wanted = wanted(&args)?;
+    let wanted = wanted(args)?;
     if args.list {
         for (figure, goal) in wanted.iter().flat_map(|experiment| experiment.figures) {
             print(&format!(

@@ -1,7 +1,7 @@
 //! rathole 0.5 with noise encryption: the tunnel that ours is measured beside. It is installed into the user's cache.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -89,7 +89,7 @@ fn installed() -> Result<PathBuf> {
 }
 
 /// A private and a public key.
-fn keys(program: &PathBuf) -> Result<(String, String)> {
+fn keys(program: &Path) -> Result<(String, String)> {
     let output = Command::new(program)
         .arg("--genkey")
         .output()

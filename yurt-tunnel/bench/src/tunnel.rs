@@ -170,7 +170,7 @@ pub(crate) struct Ends<'a> {
 impl Tunnel {
     /// On loopback, to `target`; `args` are the agent's.
     pub(crate) async fn start(stand: &Stand, target: SocketAddr, args: &[&str]) -> Result<Self> {
-        let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+        let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let ends = Ends {
             listen: free_address()?,
             server: Place::default(),

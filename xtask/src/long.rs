@@ -17,6 +17,8 @@ const SOAK_DEADLINE: Duration = Duration::from_hours(24);
 const CONTROLLERS: &str = "controllers";
 /// The name of the measurements of `yurthub/bench`, and of the cluster that some of them need.
 const HUB: &str = "hub";
+/// The name of the measurements of `yurt-tunnel/bench`.
+const TUNNEL: &str = "tunnel";
 const HUB_INSTANCE: &str = "bench";
 
 #[derive(ClapArgs)]
@@ -27,9 +29,9 @@ pub(crate) struct Args {
 
 #[derive(ClapArgs)]
 pub(crate) struct BenchArgs {
-    /// Which one; all by default. `hub`: yurthub beside a direct connection to the apiserver; `convert`: what a conversion costs a node; `controllers`: yurt-controller-manager in a large cluster
+    /// Which one; all by default. `hub`: yurthub beside a direct connection to the apiserver; `convert`: what a conversion costs a node; `controllers`: yurt-controller-manager in a large cluster; `tunnel`: yurt-tunnel beside plain TCP and another tunnel
     name: Option<String>,
-    /// Arguments of that one: `hub --quick`, `hub --figure NAME`, `hub --cluster` (20 minutes more), `hub --help`, `controllers --quick`
+    /// Arguments of that one: `hub --quick`, `hub --figure NAME`, `hub --cluster` (20 minutes more), `hub --help`, `controllers --quick`, `tunnel --figure NAME`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 }
@@ -39,11 +41,13 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     match args.name.as_deref() {
         Some(HUB) => bench_hub(&args.args),
         Some(CONTROLLERS) => bench_controllers(&args.args),
+        Some(TUNNEL) => bench_tunnel(&args.args),
         Some(name) => on_cluster(&bench.args(&["--bench", name])),
         None => {
             on_cluster(&bench.args(&["--benches"]))?;
             bench_hub(&args.args)?;
-            bench_controllers(&[])
+            bench_controllers(&[])?;
+            bench_tunnel(&[])
         }
     }
 }
@@ -63,6 +67,21 @@ fn bench_controllers(args: &[String]) -> Result<ExitCode> {
     let run = ["run", "--quiet", "--release", "--package", package, "--"];
     builds::ensure(&Instance::new(HUB_INSTANCE, Profile::Default)?)?;
     stage::run(&Stage::cargo("bench controllers", BENCH_DEADLINE, &run).args(&args))?.verdict?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// On loopback, and in network namespaces of its own, without a cluster.
+fn bench_tunnel(args: &[String]) -> Result<ExitCode> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let run = [
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "yurt-tunnel-bench",
+        "--",
+    ];
+    stage::run(&Stage::cargo("bench tunnel", BENCH_DEADLINE, &run).args(&args))?.verdict?;
     Ok(ExitCode::SUCCESS)
 }
 

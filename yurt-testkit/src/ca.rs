@@ -129,6 +129,13 @@ impl Leaf {
         self
     }
 
+    /// Sets the names of a server; with some, the certificate is for servers, too.
+    #[must_use]
+    pub fn alt_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.alt_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets when it is valid, to the second.
     #[must_use]
     pub fn valid(mut self, not_before: SystemTime, not_after: SystemTime) -> Self {

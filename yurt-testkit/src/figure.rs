@@ -14,7 +14,7 @@ pub struct Figure {
     pub name: &'static str,
     /// The unit of value and goal.
     pub unit: &'static str,
-    /// The value must not be larger.
+    /// The value must not be larger; nor smaller, where it is reported by [`Figure::report_at_least`].
     pub goal: f64,
 }
 
@@ -64,6 +64,9 @@ struct Line<'l> {
     baseline: Option<f64>,
     ratio: Option<f64>,
     goal: f64,
+    /// The goal is the least, not the most.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    at_least: bool,
     met: bool,
     /// Of the machine, over the last minute.
     load: String,
@@ -74,6 +77,15 @@ struct Line<'l> {
 impl Figure {
     /// The line of JSON that reports the figure after its experiment.
     pub fn report(&self, outcome: &Result<Vec<Reading>>) -> String {
+        self.line(outcome, false)
+    }
+
+    /// The same for a figure whose goal is the least that its value should be.
+    pub fn report_at_least(&self, outcome: &Result<Vec<Reading>>) -> String {
+        self.line(outcome, true)
+    }
+
+    fn line(&self, outcome: &Result<Vec<Reading>>, at_least: bool) -> String {
         let reading = match outcome {
             Ok(readings) => readings
                 .iter()
@@ -91,7 +103,11 @@ impl Figure {
             baseline: baseline.map(round),
             ratio: ratio.map(round),
             goal: self.goal,
-            met: measured.is_some_and(|reading| reading.value <= self.goal),
+            at_least,
+            met: measured.is_some_and(|reading| match at_least {
+                true => reading.value >= self.goal,
+                false => reading.value <= self.goal,
+            }),
             load: load_average(),
             detail: measured.map(|reading| &reading.detail),
         };
@@ -148,6 +164,15 @@ mod tests {
         assert_eq!(lines[0]["baseline"], 1000.0);
         assert_eq!(lines[1]["baseline"], Value::Null);
         assert_eq!(lines[1]["detail"]["objects"], 2000.0);
+    }
+
+    #[test]
+    fn a_goal_may_be_the_least() {
+        for (value, met) in [(150.0, true), (149.9, false), (f64::NAN, false)] {
+            let line = PAIR[0].report_at_least(&Ok(vec![Reading::new("first_us", value)]));
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!((&line["met"], &line["at_least"]), (&json!(met), &json!(true)));
+        }
     }
 
     #[test]

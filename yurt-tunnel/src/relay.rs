@@ -4,12 +4,12 @@
 //! either side is reset.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, Bytes as Chunk, BytesMut};
 use socket2::SockRef;
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadHalf, WriteHalf, split,
@@ -23,6 +23,9 @@ use crate::transport::stream::{Reader, TunnelStream, Writer};
 pub const BUFFER: usize = 128 << 10;
 /// With less room than this a new buffer is made.
 const LEAST_ROOM: usize = 16 << 10;
+
+/// Chunks that are written to a socket at a time. A packet of QUIC is one: a system call for each would cost more than all else.
+const CHUNKS: usize = 32;
 
 /// How a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,6 +64,8 @@ pub trait Socket: Send + Sync + 'static {
     fn read(&self, buffer: &mut BytesMut) -> impl Future<Output = io::Result<usize>> + Send;
     /// Writes all of it.
     fn write(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+    /// Writes all of `chunks`, and lets go of them; with one system call if it can.
+    fn write_chunks(&self, chunks: &mut [Chunk]) -> impl Future<Output = io::Result<()>> + Send;
     /// Says that nothing follows.
     fn finish(&self) -> impl Future<Output = io::Result<()>> + Send;
     /// Waits until the other end has reset it, whether or not somebody reads.
@@ -93,6 +98,21 @@ macro_rules! kernel_socket {
                 Ok(())
             }
 
+            async fn write_chunks(&self, mut chunks: &mut [Chunk]) -> io::Result<()> {
+                while !chunks.is_empty() {
+                    let tried = {
+                        let (slices, count) = slices(chunks);
+                        self.try_write_vectored(&slices[..count])
+                    };
+                    match tried {
+                        Ok(written) => chunks = written_of(chunks, written),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            }
+
             async fn finish(&self) -> io::Result<()> {
                 SockRef::from(self).shutdown(Shutdown::Write)
             }
@@ -114,6 +134,30 @@ macro_rules! kernel_socket {
 
 kernel_socket!(TcpStream);
 kernel_socket!(UnixStream);
+
+/// As many of `chunks` as one system call takes, and how many these are.
+fn slices(chunks: &[Chunk]) -> ([IoSlice<'_>; CHUNKS], usize) {
+    let mut slices = [IoSlice::new(&[]); CHUNKS];
+    for (slice, chunk) in slices.iter_mut().zip(chunks) {
+        *slice = IoSlice::new(chunk);
+    }
+    (slices, chunks.len().min(CHUNKS))
+}
+
+/// Lets go of the first `written` bytes; what is left.
+fn written_of(mut chunks: &mut [Chunk], mut written: usize) -> &mut [Chunk] {
+    while let Some(first) = chunks.first_mut()
+        && written >= first.len()
+    {
+        written -= first.len();
+        *first = Chunk::new();
+        chunks = &mut chunks[1..];
+    }
+    if let Some(first) = chunks.first_mut() {
+        first.advance(written);
+    }
+    chunks
+}
 
 /// Any other connection, TLS for one. Its reset is an end without the farewell of TLS.
 pub struct Layered<S> {
@@ -140,6 +184,14 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Socket for Layered<S> {
     async fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let mut write = self.write.lock().await;
         write.write_all(bytes).await?;
+        write.flush().await
+    }
+
+    async fn write_chunks(&self, chunks: &mut [Chunk]) -> io::Result<()> {
+        let mut write = self.write.lock().await;
+        for chunk in chunks {
+            write.write_all(&std::mem::take(chunk)).await?;
+        }
         write.flush().await
     }
 
@@ -241,13 +293,16 @@ async fn pump(from: &mut Reader, to: &mut Writer) -> io::Result<()> {
 
 /// From the tunnel into the socket.
 async fn inward<S: Socket>(socket: &S, reader: &mut Reader, count: &AtomicU64) -> Result<(), Ending> {
-    while let Some(chunk) = reader.read().await.map_err(|_| Ending::There)? {
+    let mut chunks = [const { Chunk::new() }; CHUNKS];
+    while let Some(filled) = reader.read_chunks(&mut chunks).await.map_err(|_| Ending::There)? {
+        let chunks = &mut chunks[..filled];
+        let length: usize = chunks.iter().map(Chunk::len).sum();
         tokio::select! {
             biased;
-            written = socket.write(&chunk) => written.map_err(|_| Ending::Here)?,
+            written = socket.write_chunks(chunks) => written.map_err(|_| Ending::Here)?,
             () = reader.was_reset() => return Err(Ending::There),
         }
-        count.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        count.fetch_add(length as u64, Ordering::Relaxed);
     }
     // Whoever has closed both directions already does not hear it.
     socket.finish().await.or_else(|error| match error.kind() {
@@ -277,4 +332,25 @@ async fn outward<S: Socket>(socket: &S, writer: &mut Writer, count: &AtomicU64) 
         count.fetch_add(read as u64, Ordering::Relaxed);
     }
     writer.finish().map_err(|_| Ending::There)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_let_go_and_the_rest_stays() {
+        for (written, rest) in [(0, "abcdef"), (1, "bcdef"), (2, "cdef"), (5, "f"), (6, "")] {
+            let mut chunks = ["ab", "", "cde", "f"].map(|text| Chunk::from_static(text.as_bytes()));
+            let left = written_of(&mut chunks, written);
+            assert_eq!(left.concat(), rest.as_bytes(), "{written}");
+            assert!(left.first().is_none_or(|first| !first.is_empty()));
+        }
+    }
+
+    #[test]
+    fn no_more_is_written_at_a_time_than_a_system_call_takes() {
+        let chunks = vec![Chunk::from_static(b"x"); CHUNKS + 1];
+        assert_eq!(slices(&chunks).1, CHUNKS);
+    }
 }

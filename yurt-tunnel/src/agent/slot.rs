@@ -124,15 +124,13 @@ impl Agent {
     }
 
     fn candidate(&self, slot: usize, attempt: usize) -> Option<Candidate> {
-        let mut held = self.others(slot);
-        held.extend(self.draining().keys().cloned());
-        servers::next(
-            &self.node,
-            &self.servers.borrow(),
-            &held,
-            &self.bootstrap,
-            attempt,
-        )
+        let others = self.others(slot);
+        let draining = self.draining().keys().cloned().collect();
+        let servers = self.servers.borrow();
+        let next = |held: &[String]| servers::next(&self.node, &servers, held, &self.bootstrap, attempt);
+        let next_but_draining = next(&[others.clone(), draining].concat());
+        // A server that ends is better than none: it may be another one already, at the same address.
+        next_but_draining.or_else(|| others.is_empty().then(|| next(&others)).flatten())
     }
 
     fn others(&self, slot: usize) -> Vec<String> {

@@ -9,11 +9,14 @@ use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
 use rustls::{ClientConfig, ServerConfig};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{CONNECTION_WINDOW, IDLE, MOST_STREAMS, SEND_WINDOW, STREAM_WINDOW};
 
 /// A NAT that forgets sooner than in 30 s is rare.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Bytes of packets that the kernel keeps for a socket, each way, as far as `net.core.rmem_max` and `wmem_max` let it.
+const SOCKET_BUFFER: usize = 2 << 20;
 /// Handshakes that wait to be looked at.
 const WAITING: usize = 4096;
 
@@ -51,19 +54,31 @@ pub fn listen(address: SocketAddr, tls: ServerConfig, congestion: Congestion) ->
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
     config.transport_config(Arc::new(transport(congestion, 1)));
     config.max_incoming(WAITING);
-    let socket = UdpSocket::bind(address)?;
-    Endpoint::new(
-        EndpointConfig::default(),
-        Some(config),
-        socket,
-        Arc::new(TokioRuntime),
-    )
+    endpoint(address, Some(config))
+}
+
+fn endpoint(address: SocketAddr, config: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
+    let socket = bind(address)?;
+    Endpoint::new(EndpointConfig::default(), config, socket, Arc::new(TokioRuntime))
+}
+
+/// A socket for both families where it is at no address of one of them.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // One that stays small loses packets of bursts, which are sent again.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// A socket to dial from, for both families where the system has both.
 pub fn dialling() -> io::Result<Endpoint> {
-    Endpoint::client((Ipv6Addr::UNSPECIFIED, 0).into())
-        .or_else(|_| Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()))
+    endpoint((Ipv6Addr::UNSPECIFIED, 0).into(), None)
+        .or_else(|_| endpoint((Ipv4Addr::UNSPECIFIED, 0).into(), None))
 }
 
 /// Dials `address`. The caller has the deadline.

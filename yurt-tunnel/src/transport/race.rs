@@ -90,15 +90,20 @@ pub struct Dialling {
 impl Dialling {
     /// With a socket of its own.
     pub fn new(identity: Identity, trust: Trust) -> io::Result<Self> {
-        Ok(Self {
+        Ok(Self::over(quic::dialling()?, identity, trust))
+    }
+
+    /// Over a socket that others may use, too.
+    pub fn over(endpoint: Endpoint, identity: Identity, trust: Trust) -> Self {
+        Self {
             identity,
             trust,
             congestion: Congestion::default(),
             ways: Ways::default(),
             proxy: None,
-            endpoint: quic::dialling()?,
+            endpoint,
             worked: Mutex::default(),
-        })
+        }
     }
 
     /// Connects to a server at `address`, `host:port`. `suspect` is a way that has just fallen silent.

@@ -133,6 +133,21 @@ impl Reader {
         Ok(chunk)
     }
 
+    /// Fills `chunks` with the next bytes from its beginning, as far as they are there: how many; none when the other end has
+    /// finished. Over QUIC a chunk is what one packet has brought. Errors are those of [`Reader::read`]. Safe to cancel.
+    pub async fn read_chunks(&mut self, chunks: &mut [Bytes]) -> io::Result<Option<usize>> {
+        if let (true, ReadHalf::Quic(recv)) = (self.rest.is_empty(), &mut self.half) {
+            let count = recv.read_chunks(chunks).await?;
+            self.ended |= count.is_none();
+            return Ok(count);
+        }
+        let chunk = self.read().await?;
+        Ok(chunk.zip(chunks.first_mut()).map(|(chunk, first)| {
+            *first = chunk;
+            1
+        }))
+    }
+
     /// Waits until the other end has reset this direction. Over HTTP/2 the writer hears of it: see [`Writer::stopped`].
     pub async fn was_reset(&mut self) {
         if let ReadHalf::Quic(recv) = &mut self.half

@@ -14,7 +14,8 @@ const MANIFESTS: &str = include_str!("../../manifests/yurt.yaml");
 
 /// The only container of a DaemonSet.
 fn container(name: &str) -> Value {
-    let mut objects = serde_yaml::Deserializer::from_str(MANIFESTS).map(|one| Value::deserialize(one).unwrap());
+    let mut objects =
+        serde_yaml::Deserializer::from_str(MANIFESTS).map(|one| Value::deserialize(one).unwrap());
     let set = objects.find(|object| object["kind"] == "DaemonSet" && object["metadata"]["name"] == name);
     set.unwrap()["spec"]["template"]["spec"]["containers"][0].clone()
 }
@@ -42,7 +43,11 @@ fn parsed(container: &Value, host: &str) -> End {
 fn assert_probed(container: &Value, health: SocketAddr) {
     for probe in ["livenessProbe", "readinessProbe"] {
         let get = &container[probe]["httpGet"];
-        assert_eq!(get["host"].as_str(), Some(health.ip().to_string().as_str()), "{probe}");
+        assert_eq!(
+            get["host"].as_str(),
+            Some(health.ip().to_string().as_str()),
+            "{probe}"
+        );
         assert_eq!(get["port"].as_u64(), Some(health.port().into()), "{probe}");
     }
 }
@@ -65,10 +70,16 @@ fn the_server_takes_what_its_daemonset_gives_it() {
         assert!(server.redirect_port.is_some_and(|port| port != 0));
         assert_eq!(server.listen, "[::]:10262".parse().unwrap());
         assert_probed(&container, server.health_listen);
-        assert!(is_mounted(&container, server.common.state_dir.as_deref().unwrap()));
+        assert!(is_mounted(
+            &container,
+            server.common.state_dir.as_deref().unwrap()
+        ));
         let limit = container["resources"]["limits"]["memory"].as_str().unwrap();
         let limit: u32 = limit.strip_suffix("Gi").unwrap().parse().unwrap();
-        assert!(server.memory_budget * 4 <= limit * 1024 * 3, "a quarter is for sessions");
+        assert!(
+            server.memory_budget * 4 <= limit * 1024 * 3,
+            "a quarter is for sessions"
+        );
     }
 }
 

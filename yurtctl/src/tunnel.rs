@@ -135,14 +135,17 @@ impl Scene {
     fn known(&self, view: &NodeView) -> Known {
         let servers = self.pods.ready_servers();
         let views = self.nodes.iter().map(NodeView::of);
+        let planes: Vec<_> = views.filter(|node| node.control_plane).collect();
         Known {
             edge: view.is_edge(),
             ready: view.ready.clone(),
             agent: Agent::of(self.pods.agents.get(&view.name)),
             servers: servers.len(),
-            bare: views
-                .filter(|node| node.control_plane && !servers.contains(&node.name.as_str()))
+            control_plane: !planes.is_empty(),
+            bare: planes
+                .into_iter()
                 .map(|node| node.name)
+                .filter(|name| !servers.contains(&name.as_str()))
                 .collect(),
             shared: self.shared.get(&view.name).cloned(),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use tokio::time::sleep;
 use yurt_common::node_certificates::is_node_name;
@@ -33,6 +33,7 @@ pub async fn command(args: &ClusterArgs, what: &Ping) -> Result<Ending> {
     }
     let cluster = Cluster::connect(args).await?;
     let mut scene = Scene::read(&cluster).await?;
+    view(&scene, &what.node)?;
     let lines = matches!(what.output, Format::Table | Format::Wide);
     let mut pings = Pings {
         node: what.node.clone(),
@@ -42,13 +43,14 @@ pub async fn command(args: &ClusterArgs, what: &Ping) -> Result<Ending> {
     for number in 1..=what.count {
         if number > 1 {
             sleep(PAUSE).await;
-            // What prevents it may have changed meanwhile.
+        }
+        let answer = ask::kubelet(&cluster, &what.node).await;
+        if answer.is_err() && number > 1 {
+            // What prevents it may be new.
             scene = Scene::read(&cluster).await?;
         }
-        let Some(view) = view(&scene, &what.node) else {
-            bail!("there is no node {}", what.node);
-        };
-        let found = reach(ask::kubelet(&cluster, &what.node).await, &scene.known(&view));
+        let view = view(&scene, &what.node)?;
+        let found = reach(answer, &scene.known(&view));
         if lines {
             print(&line(number, &found));
         }
@@ -63,10 +65,11 @@ pub async fn command(args: &ClusterArgs, what: &Ping) -> Result<Ending> {
     Ok(ending(&pings.pings, is_away))
 }
 
-fn view(scene: &Scene, name: &str) -> Option<NodeView> {
+fn view(scene: &Scene, name: &str) -> Result<NodeView> {
     let mut nodes = scene.nodes.iter();
     let node = nodes.find(|node| node.metadata.name.as_deref() == Some(name));
     node.map(NodeView::of)
+        .with_context(|| format!("there is no node {name}"))
 }
 
 fn line(number: u16, found: &Reach) -> String {

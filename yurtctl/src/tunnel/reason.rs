@@ -31,6 +31,8 @@ pub struct Known {
     pub agent: Agent,
     /// Servers that are ready.
     pub servers: usize,
+    /// Whether a Node of the control plane can be seen.
+    pub control_plane: bool,
     /// Control-plane nodes without a server that is ready.
     pub bare: Vec<String>,
     /// An address that another Node has, too.
@@ -129,6 +131,14 @@ fn why(failure: &Failure, known: &Known) -> (&'static str, String) {
             ),
         );
     }
+    if !known.control_plane {
+        return (
+            "no-control-plane",
+            format!(
+                "no Node of the control plane can be seen, so that no server is beside an apiserver: {said}"
+            ),
+        );
+    }
     if !known.bare.is_empty() {
         let bare = known.bare.join(", ");
         return (
@@ -160,6 +170,7 @@ mod tests {
             ready: Ok(()),
             agent: Agent::Ready,
             servers: 1,
+            control_plane: true,
             bare: Vec::new(),
             shared: None,
         }
@@ -180,17 +191,19 @@ mod tests {
             ready: Err("silent".to_owned()),
             agent: Agent::Absent,
             servers: 0,
+            control_plane: false,
             bare: vec!["cloud2".to_owned()],
             shared: Some(shared),
         };
         let mut left = worst.clone();
         let mut reasons = Vec::new();
-        let mended: [fn(&mut Known); 6] = [
+        let mended: [fn(&mut Known); 7] = [
             |known| known.ready = Ok(()),
             |known| known.edge = true,
             |known| known.servers = 1,
             |known| known.agent = Agent::Ready,
             |known| known.shared = None,
+            |known| known.control_plane = true,
             |known| known.bare.clear(),
         ];
         for mend in mended {
@@ -206,6 +219,7 @@ mod tests {
                 "no-server",
                 "no-agent",
                 "shared-address",
+                "no-control-plane",
                 "no-server-there",
                 "unknown"
             ]

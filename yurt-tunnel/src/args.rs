@@ -24,7 +24,7 @@ pub struct Args {
 #[derive(Debug, Clone, Subcommand)]
 pub enum End {
     /// Runs on a node: keeps connections to servers, and dials the kubelet for them
-    Agent(Agent),
+    Agent(Box<Agent>),
     /// Runs in the cloud: takes the connections of agents, and dials over them
     Server(Box<Server>),
     /// Removes the nftables table that a killed server has left, on kernels before 5.12

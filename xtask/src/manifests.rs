@@ -22,7 +22,7 @@ const FILE: &str = "manifests/yurt.yaml";
 /// Every value at something else than its default.
 const EVERY_VALUE: &str = "ci/every-value.yaml";
 /// What the schema must refuse, as `--set` takes it.
-const REFUSED: [&str; 19] = [
+const REFUSED: [&str; 23] = [
     "hub.dataDri=/data",
     "hub.dataDir=/data",
     "hub.nodeName=edge1",
@@ -41,7 +41,11 @@ const REFUSED: [&str; 19] = [
     "tunnel.server.addresses={tunnel.example}",
     "tunnel.server.nodeSelector=null",
     "tunnel.agent.allowPorts={65536}",
-    "tunnel.congestion=fast",
+    "tunnel.server.kubeletPorts={0}",
+    "tunnel.server.reserved={example.com}",
+    "tunnel.server.sniListen=10250",
+    "tunnel.server.memoryBudgetMib=8",
+    "tunnel.congestion=new_reno",
 ];
 
 #[derive(ClapArgs)]

@@ -24,7 +24,7 @@ pub struct Args {
 #[derive(Debug, Clone, Subcommand)]
 pub enum End {
     /// Runs on a node: keeps connections to servers, and dials the kubelet for them
-    Agent(Agent),
+    Agent(Box<Agent>),
     /// Runs in the cloud: takes the connections of agents, and dials over them
     Server(Box<Server>),
     /// Removes the nftables table that a killed server has left, on kernels before 5.12
@@ -128,6 +128,7 @@ pub struct Server {
     #[arg(
         long = "address",
         value_name = "HOST:PORT",
+        value_parser = address,
         required_unless_present = "cert_file"
     )]
     pub addresses: Vec<String>,
@@ -200,6 +201,19 @@ fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// An IPv6 address may come without brackets, as `$(HOST_IP):10262` does.
+fn address(text: &str) -> Result<String, String> {
+    let bare = text
+        .rsplit_once(':')
+        .filter(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let address = bare.map_or_else(|| text.to_owned(), |(host, port)| format!("[{host}]:{port}"));
+    if crate::members::entry::is_address(&address) {
+        Ok(address)
+    } else {
+        Err(format!("`{text}` is not HOST:PORT"))
+    }
+}
+
 fn node(text: &str) -> Result<NodeAddress, String> {
     let (address, node) = text.split_once('=').ok_or("expected ADDRESS=NODE[:PORT]")?;
     let (node, port) = node.split_once(':').unwrap_or((node, "10250"));
@@ -222,6 +236,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_of_servers_get_the_brackets_that_they_lack() {
+        for (text, read) in [
+            ("10.0.0.1:10262", "10.0.0.1:10262"),
+            ("tunnel.example:443", "tunnel.example:443"),
+            ("[fd00::1]:10262", "[fd00::1]:10262"),
+            ("fd00::1:10262", "[fd00::1]:10262"),
+        ] {
+            assert_eq!(address(text).as_deref(), Ok(read));
+        }
+        for bad in ["10.0.0.1", "fd00::1:", "a:0", "$(HOST_IP):1"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 
-use crate::args::{Args, Command, NodeCommand};
-use crate::{autonomy, console, convert, doctor, forget, on_node, revert, status};
+use crate::args::{Args, Command, NodeCommand, TunnelCommand};
+use crate::{autonomy, console, convert, doctor, forget, on_node, revert, status, tunnel};
 
 /// How a command ended, for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ fn dispatch(args: Args) -> Result<Ending> {
         Command::Status(shown) => on_cluster(status::command(&cluster, shown)),
         Command::Node(NodeCommand::Show { name, shown }) => on_cluster(status::show(&cluster, &name, shown)),
         Command::Doctor(what) => on_cluster(doctor::command(&cluster, &what)),
+        Command::Tunnel(TunnelCommand::Status(shown)) => on_cluster(tunnel::status(&cluster, shown)),
+        Command::Tunnel(TunnelCommand::Ping(what)) => on_cluster(tunnel::ping::command(&cluster, &what)),
         Command::Autonomy(what) => on_cluster(autonomy::command(&cluster, &what)),
         Command::Version(shown) => on_cluster(status::versions(&cluster, shown)),
     }

@@ -49,6 +49,9 @@ pub enum Command {
     Node(NodeCommand),
     /// Look for what is wrong, or would be, and say how to repair it
     Doctor(Doctor),
+    /// The tunnel: its servers and agents, and whether nodes are reached through it
+    #[command(subcommand)]
+    Tunnel(TunnelCommand),
     /// Let nodes keep their pods while the cloud does not hear of them
     Autonomy(Autonomy),
     /// Print the versions of yurtctl and of the cluster
@@ -169,6 +172,28 @@ pub enum NodeCommand {
     /// Carry out the transaction that is under way on this node
     #[command(hide = true)]
     Conduct,
+}
+
+/// The tunnel.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TunnelCommand {
+    /// Show its servers and agents, and ask the kubelet of each edge node through the apiserver
+    Status(Shown),
+    /// Ask the kubelet of one node through the apiserver, and say why it does not answer
+    Ping(Ping),
+}
+
+/// Ask one kubelet.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Ping {
+    /// The node
+    pub node: String,
+    /// How many times, a second between
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    /// How it is shown
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
 }
 
 /// Let a node in nowhere any more.

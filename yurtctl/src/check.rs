@@ -5,6 +5,7 @@ mod flags;
 pub mod images;
 pub mod machine;
 pub mod offline;
+pub mod tunnel;
 
 use serde::Serialize;
 use yurtctl_node::facts::Facts;

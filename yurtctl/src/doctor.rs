@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, ListParams};
 use serde::Serialize;
 
 use crate::app::Ending;
 use crate::args::{ClusterArgs, Doctor, Format, Selection};
 use crate::check::{self, Acceptable, Finding, Severity, autonomy, images, offline};
-use crate::cluster::{Cluster, Purpose};
+use crate::cluster::{Cluster, Purpose, list};
 use crate::objects;
 use crate::plan::{Routes, Seen, Sight};
 use crate::progress::Progress;
@@ -17,12 +19,18 @@ use crate::session::{self, Leave, Session};
 use crate::show::{DIRECT, THROUGH, data, findings, pods};
 use crate::status::{now, print};
 use crate::survey;
+use crate::tunnel::{Pods, view};
 
-/// What was found on a node.
+/// The label of konnectivity's agents, and where they run.
+const KONNECTIVITY: (&str, &str) = ("kube-system", "k8s-app=konnectivity-agent");
+
+/// What was found on a node, or in the cluster.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Diagnosis {
-    node: String,
+    /// Nothing: it is about the whole cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
     converted: bool,
     /// Whom its pods talk to; nothing, where it could not be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,11 +44,16 @@ pub async fn command(args: &ClusterArgs, what: &Doctor) -> Result<Ending> {
     let version = cluster.version().await?;
     session::check_rights(&cluster, Purpose::Look).await?;
     let nodes = selected(&cluster, &what.selection).await?;
+    let all = cluster.nodes().await?;
+    let tunnel = Pods::read(&cluster).await?;
     let progress = Progress::begin();
     let session = Session::open(&cluster, what.image.as_deref(), progress).await?;
     let diagnoses = diagnose(&session, nodes, &what.accept, &version, progress).await;
     session.close(Leave::AsBefore, progress).await?;
-    let diagnoses = diagnoses?;
+    let mut diagnoses = diagnoses?;
+    if tunnel.is_any() {
+        of_tunnel(&cluster, &all, &tunnel, &mut diagnoses).await?;
+    }
     print(&match what.output {
         Format::Json | Format::Yaml => data(&diagnoses, what.output)?,
         Format::Table | Format::Wide => text(&diagnoses),
@@ -50,6 +63,47 @@ pub async fn command(args: &ClusterArgs, what: &Doctor) -> Result<Ending> {
         .flat_map(|diagnosis| &diagnosis.findings)
         .any(|finding| finding.severity == Severity::Error);
     Ok(if is_ill { Ending::Failed } else { Ending::Fine })
+}
+
+/// Adds what is wrong with the tunnel: of the whole cluster first, then of the nodes that were looked at.
+async fn of_tunnel(
+    cluster: &Cluster,
+    nodes: &[Node],
+    tunnel: &Pods,
+    diagnoses: &mut Vec<Diagnosis>,
+) -> Result<()> {
+    let views: Vec<_> = nodes.iter().map(NodeView::of).collect();
+    let shared = view::shared(nodes);
+    for diagnosis in diagnoses.iter_mut() {
+        let Some(view) = views
+            .iter()
+            .find(|view| Some(&view.name) == diagnosis.node.as_ref())
+        else {
+            continue;
+        };
+        let agent = view::Agent::of(tunnel.agents.get(&view.name));
+        let found = check::tunnel::node(view, &agent, shared.get(&view.name));
+        diagnosis.findings.extend(found);
+    }
+    let (namespace, label) = KONNECTIVITY;
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
+    let konnectivity = list(
+        &pods,
+        &ListParams::default().labels(label),
+        "pods of konnectivity",
+    )
+    .await?;
+    let findings = check::tunnel::cluster(&views, &tunnel.ready_servers(), konnectivity.len());
+    if !findings.is_empty() {
+        let whole = Diagnosis {
+            node: None,
+            converted: false,
+            pods: None,
+            findings,
+        };
+        diagnoses.insert(0, whole);
+    }
+    Ok(())
 }
 
 /// Nodes that were asked for, or all edge nodes: converted ones, and those that shall be.
@@ -88,7 +142,7 @@ async fn diagnose(
         .map(|seen| {
             let converted = bound.contains(&seen.view.name);
             Diagnosis {
-                node: seen.view.name.clone(),
+                node: Some(seen.view.name.clone()),
                 converted,
                 pods: match &seen.sight {
                     Sight::Seen(facts) => Some(Routes::of(facts, &seen.pods)),
@@ -153,7 +207,10 @@ fn text(diagnoses: &[Diagnosis]) -> String {
         } else {
             ""
         };
-        let _ = writeln!(text, "{} ({kind}):{fine}", diagnosis.node);
+        let _ = match &diagnosis.node {
+            Some(node) => writeln!(text, "{node} ({kind}):{fine}"),
+            None => writeln!(text, "The tunnel:"),
+        };
         findings(&mut text, &diagnosis.findings);
         if let Some(routes) = diagnosis.pods.as_ref().filter(|_| diagnosis.converted) {
             pods(&mut text, DIRECT, &routes.direct);

@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod forget;
 pub mod revert;
 pub mod status;
+pub mod tunnel;
 
 pub mod cluster;
 pub mod objects;

@@ -4,6 +4,8 @@ mod doors;
 mod folders;
 
 use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,8 +64,7 @@ pub async fn run(args: args::Server, stop: impl Future<Output = ()> + Send) -> R
         congestion: args.common.congestion,
         metrics: Arc::default(),
     });
-    let listeners = Listeners::bind(&server, args.listen, true).await;
-    let listeners = listeners.with_context(|| format!("failed to listen at {} for agents", args.listen))?;
+    let listeners = listen(&server, args.listen).await?;
     let mut dialling =
         Dialling::new(knowledge.identity, knowledge.trust).context("failed to open a UDP socket")?;
     dialling.congestion = args.common.congestion;
@@ -82,6 +83,19 @@ pub async fn run(args: args::Server, stop: impl Future<Output = ()> + Send) -> R
     sleep(DRAIN).await;
     server.end();
     serving.await.context("a listener failed")
+}
+
+/// Listens for agents. All addresses are those of IPv4 where the kernel has no IPv6.
+async fn listen(server: &Server, address: SocketAddr) -> Result<Listeners> {
+    let bound = match Listeners::bind(server, address, true).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
+            warn!(%error, %address, "no IPv6 here: agents are heard by IPv4 only");
+            let address = (Ipv4Addr::UNSPECIFIED, address.port());
+            Listeners::bind(server, address.into(), true).await
+        }
+        bound => bound,
+    };
+    bound.with_context(|| format!("failed to listen at {address} for agents"))
 }
 
 /// All from files and flags, for a server without a cluster.

@@ -13,3 +13,4 @@ mod objects;
 mod revert;
 mod rights;
 mod survey;
+mod tunnel;

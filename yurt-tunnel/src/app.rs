@@ -56,7 +56,7 @@ fn run(end: End) -> Result<()> {
         .context("failed to start the runtime")?;
     runtime.block_on(async {
         match end {
-            End::Agent(args) => agent::run(args, stop()?).await,
+            End::Agent(args) => agent::run(*args, stop()?).await,
             End::Server(args) => server::run(*args, stop()?).await,
             End::Cleanup => Ok(()),
         }

@@ -9,11 +9,16 @@ use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig};
 use quinn::crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig};
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
 use rustls::{ClientConfig, ServerConfig};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use super::attempts::Heard;
 use super::{CONNECTION_WINDOW, IDLE, MOST_STREAMS, SEND_WINDOW, STREAM_WINDOW};
 
 /// A NAT that forgets sooner than in 30 s is rare.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// What a round trip is taken for before one was seen. A third of the time after which a first packet is sent again: there
+/// are fresh attempts meanwhile, and nobody pays for both.
+const FIRST_RTT: Duration = Duration::from_secs(1);
 /// Handshakes that wait to be looked at.
 const WAITING: usize = 4096;
 
@@ -51,7 +56,7 @@ pub fn listen(address: SocketAddr, tls: ServerConfig, congestion: Congestion) ->
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(tls));
     config.transport_config(Arc::new(transport(congestion, 1)));
     config.max_incoming(WAITING);
-    let socket = UdpSocket::bind(address)?;
+    let socket = bind(address)?;
     Endpoint::new(
         EndpointConfig::default(),
         Some(config),
@@ -60,29 +65,42 @@ pub fn listen(address: SocketAddr, tls: ServerConfig, congestion: Congestion) ->
     )
 }
 
+/// A server that restarts does not wait until the last packets of the one before are sent. That two servers do not share
+/// a port is seen to by TCP, which is bound first.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 /// A socket to dial from, for both families where the system has both.
 pub fn dialling() -> io::Result<Endpoint> {
     Endpoint::client((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into()))
 }
 
-/// Dials `address`. The caller has the deadline.
+/// Dials `address`; tells when something was heard. The caller has the deadline.
 pub async fn dial(
     endpoint: &Endpoint,
     address: SocketAddr,
     tls: ClientConfig,
     congestion: Congestion,
+    heard: Heard,
 ) -> io::Result<quinn::Connection> {
     let tls = QuicClientConfig::try_from(tls).map_err(no_suite)?;
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
     let mut transport = transport(congestion, MOST_STREAMS);
-    transport.keep_alive_interval(Some(KEEPALIVE));
+    transport
+        .keep_alive_interval(Some(KEEPALIVE))
+        .initial_rtt(FIRST_RTT);
     config.transport_config(Arc::new(transport));
     let connecting = endpoint.connect_with(config, address, super::tls::SERVER_NAME);
-    connecting
-        .map_err(io::Error::other)?
-        .await
-        .map_err(io::Error::from)
+    let mut connecting = connecting.map_err(io::Error::other)?;
+    if connecting.handshake_data().await.is_ok() {
+        heard.now();
+    }
+    connecting.await.map_err(io::Error::from)
 }
 
 fn no_suite(error: NoInitialCipherSuite) -> io::Error {

@@ -33,7 +33,7 @@ use targets::Targets;
 
 /// How often the folder of servers is looked at. The kubelet itself brings changes within a minute.
 const FOLDER: Duration = Duration::from_secs(5);
-/// A server that said that it ends is left alone for so long.
+/// A server that said that it ends comes last for so long.
 const DRAINED: Duration = Duration::from_secs(30);
 
 /// What an agent is made of.
@@ -50,8 +50,28 @@ pub struct Settings {
     pub folder: Option<PathBuf>,
     /// To how many servers a session is kept.
     pub sessions: usize,
+    /// How often it looks.
+    pub times: Times,
     /// Counts.
     pub metrics: Arc<Metrics>,
+}
+
+/// How often an agent looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Whether a server without streams is there.
+    pub ping: Duration,
+    /// Whether a server that comes first for this node is there; on average.
+    pub rebalance: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            ping: crate::inbound::PING,
+            rebalance: Duration::from_secs(20),
+        }
+    }
 }
 
 /// A running agent.
@@ -62,6 +82,7 @@ pub struct Agent {
     bootstrap: Vec<String>,
     folder: Option<PathBuf>,
     sessions: usize,
+    times: Times,
     metrics: Arc<Metrics>,
     servers: watch::Sender<Servers>,
     /// Ids by slot.
@@ -80,6 +101,7 @@ impl Agent {
             bootstrap: settings.bootstrap,
             folder: settings.folder,
             sessions: settings.sessions,
+            times: settings.times,
             metrics: settings.metrics,
             servers: watch::Sender::default(),
             held: watch::Sender::default(),

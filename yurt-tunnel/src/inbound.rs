@@ -1,7 +1,8 @@
 //! A session, at the end that dialled its connection and answers dials: of agents, and of servers that dial other servers.
 //!
-//! While streams run it asks every second whether anybody is there, else every ten; so a path that has become deaf is
-//! noticed within [`SUSPECT`] more.
+//! While streams run it asks every second whether anybody is there, else every [`PING`]; so a path that has become deaf is
+//! noticed a second later. It goes on asking, because a question is sent at once when the path is back, while what QUIC
+//! sends again by itself comes in intervals that double.
 
 use std::future::Future;
 use std::io;
@@ -24,11 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often is asked while streams run.
 const BUSY: Duration = Duration::from_secs(1);
 /// And while there are none.
-const QUIET: Duration = Duration::from_secs(10);
-/// No answer for so long: the path is suspected.
-pub const SUSPECT: Duration = Duration::from_secs(2);
+pub const PING: Duration = Duration::from_secs(3);
+/// How often is asked again while there is no answer.
+const AGAIN: Duration = Duration::from_secs(1);
+/// No answer for so long: the path is suspected. More where packets travel long.
+const SUSPECT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3));
 /// How often is looked.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(200);
 
 /// How a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,10 @@ pub struct Inbound {
     pub version: u16,
     /// All servers, as this one knows them.
     pub members: Vec<Member>,
+    /// How often is asked whether anybody is there while there are no streams.
+    pub ping: Duration,
+    /// How many streams there are.
+    pub streams: Arc<AtomicUsize>,
     greetings: TunnelStream,
 }
 
@@ -107,6 +114,8 @@ impl Inbound {
             connection,
             version,
             members,
+            ping: PING,
+            streams: Arc::default(),
             greetings,
         })
     }
@@ -121,6 +130,8 @@ impl Inbound {
         let Self {
             connection,
             version,
+            ping,
+            streams,
             greetings,
             ..
         } = self;
@@ -128,12 +139,12 @@ impl Inbound {
             mut reader,
             mut writer,
         } = greetings;
-        let (streams, tasks) = (Arc::new(AtomicUsize::new(0)), TaskTracker::new());
+        let tasks = TaskTracker::new();
         let why = tokio::select! {
             why = connection.closed() => why,
             () = accept(&connection, version, &answers, &streams, &tasks) => "no more streams".into(),
             error = converse(&connection, &mut reader, &mut writer, Conversation {
-                answers: &*answers, tell: &mut tell, health: &health, streams: &streams,
+                answers: &*answers, tell: &mut tell, health: &health, streams: &streams, ping,
             }) => error.map_or_else(|error| error.to_string(), |()| "nothing is heard of the server".into()),
         };
         connection.close("the session ends");
@@ -172,6 +183,33 @@ struct Conversation<'a, A> {
     tell: &'a mut mpsc::Receiver<Greeting>,
     health: &'a watch::Sender<Health>,
     streams: &'a AtomicUsize,
+    ping: Duration,
+}
+
+/// What silence asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Nothing yet.
+    Fine,
+    /// A question.
+    Ask,
+    /// It has lasted too long.
+    Dead,
+}
+
+/// Decides (pure). `silent` is how long nothing was heard, `asked` how long ago was asked last since.
+fn silence(silent: Duration, asked: Option<Duration>, rhythm: Duration) -> Silence {
+    match asked {
+        _ if silent >= IDLE => Silence::Dead,
+        None if silent >= rhythm => Silence::Ask,
+        Some(asked) if asked >= AGAIN => Silence::Ask,
+        _ => Silence::Fine,
+    }
+}
+
+/// How long an answer may take before the path is suspected (pure); `rtt` is how long packets usually take.
+fn patience(rtt: Option<Duration>) -> Duration {
+    (rtt.unwrap_or_default() * 4).clamp(SUSPECT.0, SUSPECT.1)
 }
 
 /// Until nothing was heard for too long.
@@ -186,11 +224,14 @@ async fn converse<A: Answers>(
         tell,
         health,
         streams,
+        ping,
     } = with;
     let mut incoming = crate::greetings::incoming(reader);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut heard, mut since, mut asked) = (connection.heard(), Instant::now(), None::<Instant>);
+    let (mut heard, mut since) = (connection.heard(), Instant::now());
+    // First and last question since.
+    let mut asked = None::<(Instant, Instant)>;
     loop {
         tokio::select! {
             greeting = incoming.recv() => match greeting? {
@@ -199,27 +240,35 @@ async fn converse<A: Answers>(
                 }
                 other => answers.heard(other),
             },
-            Some(greeting) = tell.recv() => write_message(writer, &greeting).await?,
+            Some(greeting) = tell.recv() => say(writer, &greeting).await?,
             _ = tick.tick() => {
                 let now = connection.heard();
                 if now != heard {
                     (heard, since, asked) = (now, Instant::now(), None);
                     set(health, Health::Fine);
-                } else if since.elapsed() >= IDLE {
-                    return Ok(());
                 }
-                let rhythm = if streams.load(Ordering::Relaxed) > 0 { BUSY } else { QUIET };
-                match asked {
-                    None if since.elapsed() >= rhythm => {
-                        asked = Some(Instant::now());
-                        write_message(writer, &Greeting::Ping).await?;
+                let rhythm = if streams.load(Ordering::Relaxed) > 0 { BUSY.min(ping) } else { ping };
+                match silence(since.elapsed(), asked.map(|(_, last)| last.elapsed()), rhythm) {
+                    Silence::Fine => {}
+                    Silence::Ask => {
+                        let now = Instant::now();
+                        asked = Some((asked.map_or(now, |(first, _)| first), now));
+                        say(writer, &Greeting::Ping).await?;
                     }
-                    Some(asked) if asked.elapsed() >= SUSPECT => set(health, Health::Suspect),
-                    _ => {}
+                    Silence::Dead => return Ok(()),
+                }
+                if asked.is_some_and(|(first, _)| first.elapsed() >= patience(connection.rtt())) {
+                    set(health, Health::Suspect);
                 }
             }
         }
     }
+}
+
+/// Whoever does not take it for so long does not live.
+async fn say(writer: &mut Writer, greeting: &Greeting) -> io::Result<()> {
+    let said = timeout(IDLE, write_message(writer, greeting)).await;
+    said.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the server takes nothing any more"))?
 }
 
 fn set(health: &watch::Sender<Health>, to: Health) {
@@ -245,5 +294,40 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_asked_about_again_and_again_until_it_has_lasted_too_long() {
+        let seconds = Duration::from_secs_f64;
+        for (silent, asked, expected) in [
+            (0.0, None, Silence::Fine),
+            (2.9, None, Silence::Fine),
+            (3.0, None, Silence::Ask),
+            (3.9, Some(0.9), Silence::Fine),
+            (4.0, Some(1.0), Silence::Ask),
+            (29.0, Some(1.0), Silence::Ask),
+            (30.0, Some(0.0), Silence::Dead),
+            (30.0, None, Silence::Dead),
+        ] {
+            assert_eq!(
+                silence(seconds(silent), asked.map(seconds), PING),
+                expected,
+                "{silent} {asked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_travels_long_may_take_longer() {
+        let millis = Duration::from_millis;
+        assert_eq!(patience(None), millis(1000));
+        assert_eq!(patience(Some(millis(30))), millis(1000));
+        assert_eq!(patience(Some(millis(600))), millis(2400));
+        assert_eq!(patience(Some(millis(5000))), millis(3000));
     }
 }

@@ -98,7 +98,8 @@ pub enum Greeting {
     Ping,
     /// There is.
     Pong,
-    /// The server is about to end: find another one, then end this session.
+    /// Of a server: it is about to end; find another one. Of an agent: it has found a better one; dial no more over this
+    /// session, and end it when its streams have.
     Drain,
     /// Of a later version.
     #[serde(other)]

@@ -35,6 +35,9 @@ use sessions::Session;
 /// Changes of nodes that a slow peer may be behind with, before it is told all of them anew.
 const CHANGES: usize = 4096;
 
+/// Ways to a node that one dial tries: sessions of this server's own, and other servers.
+const MOST_WAYS: usize = 4;
+
 /// What a server is made of.
 pub struct Settings {
     /// Its certificate.
@@ -200,24 +203,31 @@ impl Dialer {
             last_seen,
         };
         let ways = local.into_iter().map(|session| (session, false));
-        let begun = Instant::now();
-        for (session, hop) in ways.chain(peers.into_iter().map(|session| (session, true))) {
+        let ways = ways.chain(peers.into_iter().map(|session| (session, true)));
+        // Those of which nothing was heard at the last dial come last.
+        let (deaf, mut ways): (Vec<_>, Vec<_>) = ways.partition(|(session, _)| session.is_deaf());
+        ways.extend(deaf);
+        ways.truncate(MOST_WAYS);
+        let (begun, count) = (Instant::now(), ways.len());
+        for (number, (session, hop)) in ways.into_iter().enumerate() {
             let left = deadline.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(DialError::Deadline(deadline));
+                return Err(last);
             }
+            let theirs = dial::their_part(left).as_millis();
             let dial = Dial {
                 version: session.version,
                 id: server.next_id(),
                 target,
-                deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
+                deadline_ms: u32::try_from(theirs).unwrap_or(u32::MAX),
                 hop: hop.then(|| node.to_owned()),
             };
-            match self.over(&session, &dial).await {
+            match self.over(&session, &dial, left, number + 1 < count).await {
                 Ok(stream) => return Ok((stream, session.connection.rtt())),
                 // Another way may do.
                 Err(
                     error @ (DialError::Lost(_)
+                    | DialError::Unheard
                     | DialError::Refused {
                         reason: crate::protocol::Reason::NotConnected,
                         ..
@@ -229,11 +239,19 @@ impl Dialer {
         Err(last)
     }
 
-    async fn over(&self, session: &Session, dial: &Dial) -> Result<TunnelStream, DialError> {
+    async fn over(
+        &self,
+        session: &Session,
+        dial: &Dial,
+        within: Duration,
+        other_ways: bool,
+    ) -> Result<TunnelStream, DialError> {
         let budget = self.0.limits.stream()?;
         let place = session.places.stream()?;
         let waiting = (self.0.limits.dial()?, session.places.dial()?);
-        let mut stream = dial::over(&session.connection, dial).await?;
+        let outcome = dial::over(&session.connection, dial, within, other_ways).await;
+        session.set_deaf(matches!(outcome, Err(DialError::Unheard)));
+        let mut stream = outcome?;
         drop(waiting);
         tracing::debug!(stream = dial.id, session = session.id, target = %dial.target, "dialled");
         stream.hold((budget, place, self.0.metrics.stream()));

@@ -1,10 +1,12 @@
 //! One connection between an agent and a server, and its streams, whichever way packets travel.
 //!
 //! The one who dialled a connection only answers streams; the one who accepted it opens them. The first stream is for
-//! greetings. [`quic`] and [`h2`] make connections, [`race`] chooses between both, [`stream`] is what both give.
+//! greetings. [`quic`] and [`h2`] make connections, [`race`] chooses between both, [`attempts`] repeats what is not
+//! answered, [`stream`] is what both give.
 //!
 //! Invariant: a few stalled streams delay no other one, and what is buffered for a connection is bounded.
 
+pub mod attempts;
 pub mod h2;
 pub mod proxy;
 pub mod quic;

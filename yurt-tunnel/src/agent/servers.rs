@@ -72,6 +72,17 @@ pub fn order(node: &str, servers: &Servers) -> Vec<String> {
     ids
 }
 
+/// A server that should be held instead of `own`: one of the first `sessions` in the order of this node, which `own` is
+/// not, and which no other session has: these are `held`.
+pub fn better(node: &str, servers: &Servers, own: &str, held: &[String], sessions: usize) -> Option<String> {
+    let mut first = order(node, servers);
+    first.truncate(sessions);
+    if first.iter().any(|id| id == own) {
+        return None;
+    }
+    first.into_iter().find(|id| !held.contains(id))
+}
+
 /// Where to dial at the `attempt`-th time since one succeeded, of servers that are not `held`. `bootstrap` are addresses of
 /// which nobody says whose they are; they come after servers that are known. None: there is nothing to dial.
 pub fn next(
@@ -157,6 +168,25 @@ mod tests {
             "lb:1"
         );
         assert_eq!(next("n", &Servers::new(), &[], &[], 0), None);
+    }
+
+    #[test]
+    fn a_session_moves_only_to_a_server_that_comes_first_and_is_free() {
+        let all = servers(&["a", "b", "c"]);
+        let first = order("n", &all);
+        let held = |at: usize| vec![first[at].clone()];
+        for (own, others, expected) in [
+            (0, held(1), None),
+            (1, held(0), None),
+            (2, held(0), Some(1)),
+            (2, held(1), Some(0)),
+        ] {
+            let better = better("n", &all, &first[own], &others, 2);
+            assert_eq!(better, expected.map(|at| first[at].clone()), "{own} {others:?}");
+        }
+        // One that is not listed any more.
+        assert_eq!(better("n", &all, "gone", &held(0), 2), Some(first[1].clone()));
+        assert_eq!(better("n", &servers(&["a"]), "gone", &["a".to_owned()], 2), None);
     }
 
     #[test]

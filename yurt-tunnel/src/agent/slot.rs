@@ -1,21 +1,22 @@
-//! One slot of an agent: finds a server that no other slot has, holds a session with it, replaces it when its path has
-//! become deaf, and leaves TCP when QUIC works again.
+//! One slot of an agent: finds a server that no other slot has, again and again; what it holds is a [`session`].
+
+mod session;
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::Agent;
 use super::backoff::Backoff;
 use super::servers::{self, Candidate, Servers};
-use crate::inbound::{Health, Inbound};
-use crate::transport::race::RETRY_QUIC;
-use crate::transport::{Connection, Transport};
+use crate::inbound::Inbound;
+use crate::transport::attempts::was_answered;
+use session::Running;
 
 /// A session that has lasted so long was a good one.
 const GOOD: Duration = Duration::from_secs(10);
@@ -23,17 +24,8 @@ const GOOD: Duration = Duration::from_secs(10);
 const DUPLICATE: Duration = Duration::from_secs(15);
 /// Between two complaints about the same thing.
 const QUIET: Duration = Duration::from_mins(1);
-/// Between two attempts to replace a session that is suspected.
-const REPLACE: Duration = Duration::from_millis(500);
 /// Where there is nothing to dial, is looked again.
 const NOTHING: Duration = Duration::from_secs(15);
-
-/// A session that runs.
-struct Running {
-    id: String,
-    connection: Connection,
-    health: watch::Receiver<Health>,
-}
 
 /// Whether there may be something else to dial.
 struct News {
@@ -90,11 +82,12 @@ impl Agent {
                 news.come().await;
                 continue;
             };
+            let mut answered = true;
             match self.begin(slot, &candidate).await {
                 Ok(running) => {
                     attempt = 0;
                     let begun = Instant::now();
-                    self.keep(&candidate.address, running).await;
+                    self.keep(slot, candidate.address, running).await;
                     self.release(slot);
                     if begun.elapsed() >= GOOD {
                         backoff.reset();
@@ -113,24 +106,26 @@ impl Agent {
                 }
                 Err(Failure::Failed(error)) => {
                     attempt += 1;
+                    answered = was_answered(&error);
                     if complained.is_none_or(|last| last.elapsed() >= QUIET) {
                         complained = Some(Instant::now());
                         warn!(address = candidate.address, %error, "failed to connect to a tunnel server; trying again");
                     }
                 }
             }
-            sleep(backoff.next(fastrand::f64())).await;
+            sleep(backoff.after(answered, fastrand::f64())).await;
         }
     }
 
+    /// A server that is about to end comes last: it may be back already.
     fn candidate(&self, slot: usize, attempt: usize) -> Option<Candidate> {
-        let others = self.others(slot);
-        let draining = self.draining().keys().cloned().collect();
+        let held = self.others(slot);
+        let mut spared = held.clone();
+        spared.extend(self.draining().keys().cloned());
         let servers = self.servers.borrow();
-        let next = |held: &[String]| servers::next(&self.node, &servers, held, &self.bootstrap, attempt);
-        let next_but_draining = next(&[others.clone(), draining].concat());
-        // A server that ends is better than none: it may be another one already, at the same address.
-        next_but_draining.or_else(|| others.is_empty().then(|| next(&others)).flatten())
+        let next =
+            |without: &[String]| servers::next(&self.node, &servers, without, &self.bootstrap, attempt);
+        next(&spared).or_else(|| next(&held))
     }
 
     fn others(&self, slot: usize) -> Vec<String> {
@@ -175,101 +170,5 @@ impl Agent {
                 Err(error.into())
             }
         }
-    }
-
-    fn start(self: &Arc<Self>, inbound: Inbound) -> Running {
-        let (id, connection) = (inbound.id.clone(), inbound.connection.clone());
-        let (health, watched) = watch::channel(Health::Fine);
-        // Agents tell nothing.
-        let (_, tell) = mpsc::channel(1);
-        let transport = connection.transport();
-        info!(server = id, transport = transport.label(), address = %connection.remote(), "connected to a tunnel server");
-        let (agent, counted, server) = (Arc::clone(self), self.metrics.session(transport), id.clone());
-        tokio::spawn(async move {
-            let (ending, connection) = (agent.ending.clone(), inbound.connection.clone());
-            let why = tokio::select! {
-                why = inbound.serve(agent, tell, health) => why,
-                () = ending.cancelled() => {
-                    connection.close("the agent ends");
-                    "the agent ends".into()
-                }
-            };
-            info!(server, why, "the session with a tunnel server has ended");
-            drop(counted);
-        });
-        Running {
-            id,
-            connection,
-            health: watched,
-        }
-    }
-
-    /// Until the slot needs another server.
-    async fn keep(self: &Arc<Self>, address: &str, mut running: Running) {
-        loop {
-            let on_tcp = running.connection.transport() == Transport::Tcp;
-            let health = tokio::select! {
-                changed = running.health.changed() => match changed {
-                    Ok(()) => *running.health.borrow_and_update(),
-                    Err(_) => Health::Ended,
-                },
-                () = sleep(RETRY_QUIC), if on_tcp && self.dialling.ways == crate::transport::race::Ways::Auto => {
-                    if let Ok(connection) = self.dialling.connect_quic(address).await
-                        && let Some(better) = self.same(&running.id, connection).await
-                    {
-                        // The server ends the older one when its streams have.
-                        running = better;
-                    }
-                    continue;
-                }
-            };
-            match health {
-                Health::Fine => {}
-                Health::Ended => return,
-                Health::Draining => {
-                    self.draining().insert(running.id.clone(), Instant::now());
-                    return;
-                }
-                Health::Suspect => match self.replace(address, &mut running).await {
-                    Some(another) => running = another,
-                    None if *running.health.borrow() == Health::Ended => return,
-                    None => {}
-                },
-            }
-        }
-    }
-
-    /// A session with the same server over another path; none where the old one came back, or ended, first.
-    async fn replace(self: &Arc<Self>, address: &str, running: &mut Running) -> Option<Running> {
-        let transport = running.connection.transport();
-        info!(
-            server = running.id,
-            transport = transport.label(),
-            "nothing is heard of a tunnel server; another path is tried"
-        );
-        loop {
-            let attempt = async {
-                let connection = self.dialling.connect(address, Some(transport)).await.ok()?;
-                self.same(&running.id, connection).await
-            };
-            tokio::select! {
-                another = attempt => if let Some(another) = another {
-                    running.connection.close("another path is taken");
-                    return Some(another);
-                },
-                _ = running.health.wait_for(|health| *health != Health::Suspect) => return None,
-            }
-            sleep(REPLACE).await;
-        }
-    }
-
-    /// A session over a new connection, if it is with the same server.
-    async fn same(self: &Arc<Self>, id: &str, connection: Connection) -> Option<Running> {
-        if Inbound::who(&connection).ok()? != id {
-            connection.close("it is another server");
-            return None;
-        }
-        let inbound = Inbound::greet(connection, id.to_owned()).await.ok()?;
-        Some(self.start(inbound))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::task::JoinSet;
@@ -11,7 +12,7 @@ use yurt_common::status_server::{self, Status};
 
 use super::{client, health_listener};
 use crate::agent::targets::Targets;
-use crate::agent::{Agent, Settings};
+use crate::agent::{Agent, Settings, Times};
 use crate::args;
 use crate::files;
 use crate::identity::{self, Keeper};
@@ -38,6 +39,10 @@ pub async fn run(args: args::Agent, stop: impl Future<Output = ()> + Send) -> Re
         bootstrap: args.servers,
         folder: args.servers_dir,
         sessions: args.sessions.into(),
+        times: Times {
+            ping: Duration::from_secs(args.ping_interval.into()),
+            ..Times::default()
+        },
         metrics: Arc::new(Metrics::default()),
     });
     let health = health_listener(args.health_listen).await?;

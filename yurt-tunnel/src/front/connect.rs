@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::request::{self, LARGEST};
 use super::{Destination, Nodes};
 use crate::dial::DialError;
+use crate::protocol::Reason;
 use crate::relay::{self, Layered, Socket};
 use crate::server::Dialer;
 
@@ -76,8 +77,13 @@ impl From<DialError> for Failure {
     fn from(error: DialError) -> Self {
         let status = match error {
             DialError::NotConnected { .. } | DialError::TooMany(_) => 503,
+            DialError::Deadline { .. }
+            | DialError::Unheard
+            | DialError::Refused {
+                reason: Reason::Deadline,
+                ..
+            } => 504,
             DialError::Refused { .. } | DialError::Lost(_) => 502,
-            DialError::Deadline(_) => 504,
         };
         Self {
             status,
@@ -119,15 +125,15 @@ impl<N: Nodes> Door<N> {
         }
     }
 
-    /// Serves TCP with TLS until cancelled; `acceptor` must ask for certificates.
-    pub async fn tls(self, listener: TcpListener, acceptor: TlsAcceptor) {
+    /// Serves TCP with TLS until cancelled, as `acceptor` is when a client comes; it must ask for certificates.
+    pub async fn tls(self, listener: TcpListener, acceptor: watch::Receiver<TlsAcceptor>) {
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
                 Ok((socket, remote)) => {
-                    let (door, acceptor) = (self.clone(), acceptor.clone());
+                    let (door, acceptor) = (self.clone(), acceptor.borrow().clone());
                     tokio::spawn(async move {
                         match timeout(PATIENCE, acceptor.accept(socket)).await {
                             Ok(Ok(stream)) => door.serve(Layered::new(stream)).await,

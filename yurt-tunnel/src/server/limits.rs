@@ -1,6 +1,7 @@
 //! How much anybody may take of a server.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -15,8 +16,10 @@ pub const STREAMS_OF_A_NODE: usize = 1024;
 pub const DIALS_OF_A_NODE: usize = 128;
 /// Dials that wait for their answers, of all nodes.
 pub const DIALS: usize = 4096;
-/// Handshakes and greetings at a time.
+/// Handshakes at a time, of each transport: those of TCP that somebody does not finish keep nobody out who comes over QUIC.
 pub const HANDSHAKES: usize = 512;
+/// Handshakes at a time of one address over TCP. Over QUIC addresses are proved, and cost nothing before.
+pub const HANDSHAKES_OF_AN_ADDRESS: usize = 128;
 /// With more handshakes than this, addresses are proved first.
 pub const HANDSHAKES_UNPROVED: usize = 128;
 /// Connections of one address in a second, on average. A whole site may be behind one.
@@ -33,9 +36,31 @@ pub const STREAM_COST: usize = 256 << 10;
 pub struct Limits {
     streams: Arc<Semaphore>,
     dials: Arc<Semaphore>,
-    /// Places for handshakes.
+    /// Places for handshakes over QUIC.
     pub handshakes: Arc<Semaphore>,
+    tcp_handshakes: Arc<Semaphore>,
+    shaking: Arc<Mutex<HashMap<IpAddr, usize>>>,
     sources: Mutex<HashMap<IpAddr, Bucket>>,
+}
+
+/// A place for a handshake over TCP.
+#[derive(Debug)]
+pub struct Shaking {
+    source: IpAddr,
+    all: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Shaking {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut entry) = all.entry(self.source) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
 }
 
 impl Limits {
@@ -45,6 +70,8 @@ impl Limits {
             streams: Arc::new(Semaphore::new((budget / STREAM_COST).max(1))),
             dials: Arc::new(Semaphore::new(DIALS)),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            tcp_handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            shaking: Arc::default(),
             sources: Mutex::default(),
         }
     }
@@ -57,6 +84,22 @@ impl Limits {
     /// A place among the dials that wait.
     pub fn dial(&self) -> Result<OwnedSemaphorePermit, DialError> {
         place(&self.dials, "dials that wait for their answers")
+    }
+
+    /// A place for a handshake over TCP with this address.
+    pub fn tcp_handshake(&self, source: IpAddr) -> Option<Shaking> {
+        let place = Arc::clone(&self.tcp_handshakes).try_acquire_owned().ok()?;
+        let mut all = self.shaking.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(source).or_insert(0);
+        if *count >= HANDSHAKES_OF_AN_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Shaking {
+            source,
+            all: Arc::clone(&self.shaking),
+            _place: place,
+        })
     }
 
     /// Whether one more connection of this address is taken.
@@ -155,6 +198,21 @@ mod tests {
         assert!(!limits.source(a, now));
         assert!(limits.source(b, now));
         assert!(limits.source(a, now + Duration::from_millis(10)));
+    }
+
+    #[test]
+    fn an_address_that_finishes_no_handshake_leaves_places_for_others() {
+        let limits = Limits::new(1 << 30);
+        let (a, b) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let mut taken: Vec<_> = (0..HANDSHAKES_OF_AN_ADDRESS)
+            .map(|_| limits.tcp_handshake(a).unwrap())
+            .collect();
+        assert!(limits.tcp_handshake(a).is_none());
+        assert!(limits.tcp_handshake(b).is_some());
+        taken.pop();
+        assert!(limits.tcp_handshake(a).is_some());
+        taken.clear();
+        assert!(limits.shaking.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -155,7 +155,7 @@ async fn accept_tcp(
             server.metrics.refused("rate");
             continue;
         }
-        let Ok(place) = Arc::clone(&server.limits.handshakes).try_acquire_owned() else {
+        let Some(place) = server.limits.tcp_handshake(remote.ip()) else {
             server.metrics.refused("handshakes");
             continue;
         };

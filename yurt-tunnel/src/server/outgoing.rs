@@ -16,6 +16,7 @@ use crate::dial::{DialError, refuse};
 use crate::inbound::{Answers, Health, Inbound};
 use crate::protocol::{Answer, Dial, Greeting, Member, NODES_AT_A_TIME, Reason};
 use crate::relay;
+use crate::transport::attempts::was_answered;
 use crate::transport::race::Dialling;
 use crate::transport::stream::TunnelStream;
 use crate::transport::write_message;
@@ -65,8 +66,10 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
                 "a server without an address; it is not asked for nodes"
             );
         };
+        let answered;
         match session(&server, &dialling, &member, address).await {
             Ok(why) => {
+                answered = true;
                 backoff.reset();
                 debug!(
                     server = member.id,
@@ -75,10 +78,16 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
             }
             Err(error) => {
                 attempt += 1;
+                answered = was_answered(&error);
                 debug!(server = member.id, address, %error, "failed to connect to another server; trying again");
             }
         }
-        sleep(backoff.next(fastrand::f64()).max(Duration::from_millis(50))).await;
+        sleep(
+            backoff
+                .after(answered, fastrand::f64())
+                .max(Duration::from_millis(50)),
+        )
+        .await;
     }
 }
 
@@ -170,8 +179,10 @@ impl Answers for ForPeers {
 fn refusal(error: DialError) -> (Reason, String) {
     match error {
         DialError::Refused { reason, words } => (reason, words),
-        DialError::Deadline(_) => (Reason::Deadline, error.to_string()),
+        DialError::Deadline { .. } => (Reason::Deadline, error.to_string()),
         DialError::TooMany(_) => (Reason::TooMany, error.to_string()),
-        DialError::NotConnected { .. } | DialError::Lost(_) => (Reason::NotConnected, error.to_string()),
+        DialError::NotConnected { .. } | DialError::Unheard | DialError::Lost(_) => {
+            (Reason::NotConnected, error.to_string())
+        }
     }
 }

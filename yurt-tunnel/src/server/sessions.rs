@@ -1,6 +1,7 @@
 //! One connection that a server has accepted, from its certificate to its end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
@@ -31,8 +32,31 @@ pub struct Session {
     pub version: u16,
     /// How much it may take.
     pub places: Places,
-    /// A newer one is there.
+    /// It is not dialled over any more.
     pub drained: CancellationToken,
+    deaf: AtomicBool,
+}
+
+impl Session {
+    /// Whether nothing was heard at the last dial, nor since then, as far as is known.
+    pub fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
+    }
+
+    /// Says so.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Ordering::Relaxed);
+    }
+
+    /// Lets nobody dial any more, and ends it when its streams have ended.
+    async fn drain(self: Arc<Self>, why: &'static str) {
+        self.drained.cancel();
+        tokio::select! {
+            () = self.connection.silent(STALE) => {}
+            () = self.places.empty() => {}
+        }
+        self.connection.close(why);
+    }
 }
 
 impl Server {
@@ -69,6 +93,7 @@ impl Server {
             version,
             places: Places::default(),
             drained: CancellationToken::new(),
+            deaf: AtomicBool::new(false),
         });
         let counted = self.metrics.session(session.connection.transport());
         match peer.role {
@@ -97,17 +122,16 @@ impl Server {
         );
         let older = self.held(node, session);
         for older in older {
-            tokio::spawn(async move {
-                older.drained.cancel();
-                tokio::select! {
-                    () = older.connection.silent(STALE) => {}
-                    () = older.places.empty() => {}
-                }
-                older.connection.close("a newer one is there");
-            });
+            tokio::spawn(older.drain("a newer one is there"));
         }
         info!(node, session = session.id, transport, %remote, "a node is connected");
-        let why = self.hold(session, peer, stream, |_| ()).await;
+        let heard = |greeting| {
+            if greeting == Greeting::Drain && !session.drained.is_cancelled() {
+                info!(node, session = session.id, "a node has found a better server");
+                tokio::spawn(Arc::clone(session).drain("it has found a better server"));
+            }
+        };
+        let why = self.hold(session, peer, stream, heard).await;
         session.connection.close("the session ends");
         self.gone(node, session);
         info!(node, session = session.id, transport, %remote, why, "a node is not connected any more");

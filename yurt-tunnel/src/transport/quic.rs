@@ -11,12 +11,16 @@ use quinn::{Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig
 use rustls::{ClientConfig, ServerConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::attempts::Heard;
 use super::{CONNECTION_WINDOW, IDLE, MOST_STREAMS, SEND_WINDOW, STREAM_WINDOW};
 
 /// A NAT that forgets sooner than in 30 s is rare.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Bytes of packets that the kernel keeps for a socket, each way, as far as `net.core.rmem_max` and `wmem_max` let it.
 const SOCKET_BUFFER: usize = 2 << 20;
+/// What a round trip is taken for before one was seen. A third of the time after which a first packet is sent again: there
+/// are fresh attempts meanwhile, and nobody pays for both.
+const FIRST_RTT: Duration = Duration::from_secs(1);
 /// Handshakes that wait to be looked at.
 const WAITING: usize = 4096;
 
@@ -58,16 +62,18 @@ pub fn listen(address: SocketAddr, tls: ServerConfig, congestion: Congestion) ->
 }
 
 fn endpoint(address: SocketAddr, config: Option<quinn::ServerConfig>) -> io::Result<Endpoint> {
-    let socket = bind(address)?;
+    let socket = bind(address, config.is_some())?;
     Endpoint::new(EndpointConfig::default(), config, socket, Arc::new(TokioRuntime))
 }
 
-/// A socket for both families where it is at no address of one of them.
-fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket for both families where it is at no address of one of them. A server that restarts does not wait until the last
+/// packets of the one before are sent: that two servers do not share a port is seen to by TCP, which is bound first.
+fn bind(address: SocketAddr, for_server: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
+    socket.set_reuse_address(for_server)?;
     // One that stays small loses packets of bursts, which are sent again.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
@@ -81,23 +87,27 @@ pub fn dialling() -> io::Result<Endpoint> {
         .or_else(|_| endpoint((Ipv4Addr::UNSPECIFIED, 0).into(), None))
 }
 
-/// Dials `address`. The caller has the deadline.
+/// Dials `address`; tells when something was heard. The caller has the deadline.
 pub async fn dial(
     endpoint: &Endpoint,
     address: SocketAddr,
     tls: ClientConfig,
     congestion: Congestion,
+    heard: Heard,
 ) -> io::Result<quinn::Connection> {
     let tls = QuicClientConfig::try_from(tls).map_err(no_suite)?;
     let mut config = quinn::ClientConfig::new(Arc::new(tls));
     let mut transport = transport(congestion, MOST_STREAMS);
-    transport.keep_alive_interval(Some(KEEPALIVE));
+    transport
+        .keep_alive_interval(Some(KEEPALIVE))
+        .initial_rtt(FIRST_RTT);
     config.transport_config(Arc::new(transport));
     let connecting = endpoint.connect_with(config, address, super::tls::SERVER_NAME);
-    connecting
-        .map_err(io::Error::other)?
-        .await
-        .map_err(io::Error::from)
+    let mut connecting = connecting.map_err(io::Error::other)?;
+    if connecting.handshake_data().await.is_ok() {
+        heard.now();
+    }
+    connecting.await.map_err(io::Error::from)
 }
 
 fn no_suite(error: NoInitialCipherSuite) -> io::Error {

@@ -11,14 +11,15 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
+use super::attempts::{Heard, afresh, was_answered};
 use super::quic::Congestion;
 use super::tls::{ALPN_QUIC, ALPN_TCP, Identity, SERVER_NAME, Trust};
 use super::{Connection, Transport, h2, proxy, quic, tls};
 
 /// TCP begins so long after QUIC.
 const HEAD_START: Duration = Duration::from_secs(2);
-/// QUIC begins so long after TCP where QUIC did not work last.
-const LATER: Duration = Duration::from_secs(5);
+/// The other way begins so long after the one that has fallen silent.
+const SUSPECTED: Duration = Duration::from_millis(250);
 /// While on TCP, QUIC is tried again after so long.
 pub const RETRY_QUIC: Duration = Duration::from_mins(10);
 /// What worked is remembered so long.
@@ -53,14 +54,17 @@ pub struct Plan {
     pub tcp: Option<Duration>,
 }
 
-/// Decides (pure): `worked` is what worked last, and how long ago.
-pub fn plan(ways: Ways, worked: Option<(Transport, Duration)>) -> Plan {
-    let now = Some(Duration::ZERO);
+/// Decides (pure): `worked` is what worked last, and how long ago; `suspect` is a way that has just fallen silent.
+pub fn plan(ways: Ways, worked: Option<(Transport, Duration)>, suspect: Option<Transport>) -> Plan {
+    let (now, soon) = (Some(Duration::ZERO), Some(SUSPECTED));
     match (ways, worked) {
+        // A silent way may be deaf, or the network may be away altogether: then the same way is as good as the other one.
+        (Ways::Auto, _) if suspect == Some(Transport::Quic) => Plan { quic: now, tcp: soon },
+        (Ways::Auto, _) if suspect == Some(Transport::Tcp) => Plan { quic: soon, tcp: now },
         (Ways::Quic, _) => Plan { quic: now, tcp: None },
         (Ways::Tcp, _) => Plan { quic: None, tcp: now },
         (Ways::Auto, Some((Transport::Tcp, since))) if since < REMEMBERED => Plan {
-            quic: Some(LATER),
+            quic: Some(HEAD_START),
             tcp: now,
         },
         (Ways::Auto, _) => Plan {
@@ -112,16 +116,13 @@ impl Dialling {
         address: &str,
         suspect: Option<Transport>,
     ) -> io::Result<Connection> {
-        let mut worked = {
+        let worked = {
             let worked = self.worked.lock().unwrap_or_else(PoisonError::into_inner);
             worked
                 .get(address)
                 .map(|(transport, at)| (*transport, at.elapsed()))
         };
-        if suspect == Some(Transport::Quic) {
-            worked = Some((Transport::Tcp, Duration::ZERO));
-        }
-        let plan = plan(self.ways, worked);
+        let plan = plan(self.ways, worked, suspect);
         let connection = timeout(ATTEMPT, Box::pin(self.race(address, plan))).await;
         let connection =
             connection.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
@@ -174,29 +175,43 @@ impl Dialling {
     }
 
     async fn over_quic(&self, address: &str) -> io::Result<Connection> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
-        let addresses: Vec<_> = lookup_host(address).await?.take(ADDRESSES).collect();
-        for address in addresses {
-            let tls =
-                tls::client(self.identity.clone(), self.roots(), ALPN_QUIC).map_err(io::Error::other)?;
-            match quic::dial(&self.endpoint, address, tls, self.congestion).await {
-                Ok(connection) => return Ok(Connection::Quic(connection)),
-                Err(error) => last = error,
+        let addresses = resolve(address).await?;
+        let dialled = afresh(addresses.len(), |number, heard| {
+            let address = addresses[number % addresses.len()];
+            async move {
+                let tls =
+                    tls::client(self.identity.clone(), self.roots(), ALPN_QUIC).map_err(io::Error::other)?;
+                quic::dial(&self.endpoint, address, tls, self.congestion, heard).await
             }
-        }
-        Err(last)
+        });
+        Ok(Connection::Quic(dialled.await?))
     }
 
     async fn over_tcp(&self, address: &str) -> io::Result<Connection> {
-        let stream = match &self.proxy {
-            Some(proxy) => proxy::connect(proxy, address).await?,
-            None => TcpStream::connect(address).await?,
+        let addresses = match &self.proxy {
+            // The proxy knows what names mean.
+            Some(_) => Vec::new(),
+            None => resolve(address).await?,
         };
+        let (proxy, addresses) = (self.proxy.as_deref(), addresses.as_slice());
+        let dialled = afresh(addresses.len(), |number, heard| async move {
+            let stream = match proxy {
+                Some(proxy) => proxy::connect(proxy, address).await?,
+                None => TcpStream::connect(addresses[number % addresses.len()]).await?,
+            };
+            self.greet_tls(stream, heard).await
+        });
+        dialled.await
+    }
+
+    async fn greet_tls(&self, stream: TcpStream, heard: Heard) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
         let remote = stream.peer_addr()?;
         let tls = tls::client(self.identity.clone(), self.roots(), ALPN_TCP).map_err(io::Error::other)?;
         let name = SERVER_NAME.try_into().map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await?;
+        // Not before: a proxy, or a middlebox, accepts connections that lead nowhere.
+        heard.now();
         let certificates = stream.get_ref().1.peer_certificates();
         let certificates = certificates.map(|all| all.iter().map(|one| one.clone().into_owned()).collect());
         Ok(Connection::H2(
@@ -220,6 +235,18 @@ impl Dialling {
     }
 }
 
+/// Addresses of a name; at least one.
+async fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+    let unknown = |words: String| io::Error::new(io::ErrorKind::NotFound, words);
+    let found = lookup_host(address).await;
+    let found = found.map_err(|error| unknown(format!("failed to look up `{address}`: {error}")))?;
+    let addresses: Vec<_> = found.take(ADDRESSES).collect();
+    if addresses.is_empty() {
+        return Err(unknown(format!("`{address}` has no addresses")));
+    }
+    Ok(addresses)
+}
+
 async fn begin(delay: Option<Duration>) {
     match delay {
         Some(delay) if delay.is_zero() => {}
@@ -229,7 +256,8 @@ async fn begin(delay: Option<Duration>) {
 }
 
 fn both(quic: &io::Error, tcp: &io::Error) -> io::Error {
-    io::Error::new(tcp.kind(), format!("over QUIC: {quic}; over TCP: {tcp}"))
+    let kind = if was_answered(quic) { quic } else { tcp }.kind();
+    io::Error::new(kind, format!("over QUIC: {quic}; over TCP: {tcp}"))
 }
 
 #[cfg(test)]
@@ -243,7 +271,7 @@ mod tests {
         for (ways, worked, quic, tcp) in [
             (Ways::Auto, None, now, at(HEAD_START)),
             (Ways::Auto, Some((Transport::Quic, second)), now, at(HEAD_START)),
-            (Ways::Auto, Some((Transport::Tcp, second)), at(LATER), now),
+            (Ways::Auto, Some((Transport::Tcp, second)), at(HEAD_START), now),
             (
                 Ways::Auto,
                 Some((Transport::Tcp, REMEMBERED)),
@@ -253,7 +281,28 @@ mod tests {
             (Ways::Quic, Some((Transport::Tcp, second)), now, None),
             (Ways::Tcp, None, None, now),
         ] {
-            assert_eq!(plan(ways, worked), Plan { quic, tcp }, "{ways:?} {worked:?}");
+            assert_eq!(
+                plan(ways, worked, None),
+                Plan { quic, tcp },
+                "{ways:?} {worked:?}"
+            );
         }
+        let suspected = |ways, suspect| plan(ways, Some((Transport::Quic, second)), Some(suspect));
+        let (quic, tcp) = (Transport::Quic, Transport::Tcp);
+        assert_eq!(
+            suspected(Ways::Auto, quic),
+            Plan {
+                quic: now,
+                tcp: at(SUSPECTED)
+            }
+        );
+        assert_eq!(
+            suspected(Ways::Auto, tcp),
+            Plan {
+                quic: at(SUSPECTED),
+                tcp: now
+            }
+        );
+        assert_eq!(suspected(Ways::Quic, quic), Plan { quic: now, tcp: None });
     }
 }

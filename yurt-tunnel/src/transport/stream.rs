@@ -115,19 +115,23 @@ impl Reader {
         if let ReadHalf::H2Opened(response) = &mut self.half {
             self.half = ReadHalf::H2(response.await.map_err(aborted)?.into_body());
         }
-        let chunk = match &mut self.half {
-            ReadHalf::Quic(recv) => recv.read_chunk(CHUNK, true).await?.map(|chunk| chunk.bytes),
-            ReadHalf::H2(recv) => match recv.data().await {
-                Some(Ok(bytes)) => {
-                    recv.flow_control()
-                        .release_capacity(bytes.len())
-                        .map_err(io::Error::other)?;
-                    Some(bytes)
-                }
-                Some(Err(error)) => return Err(aborted(error)),
-                None => None,
-            },
-            ReadHalf::H2Opened(_) => return Err(super::lost()),
+        let chunk = loop {
+            match &mut self.half {
+                ReadHalf::Quic(recv) => break recv.read_chunk(CHUNK, true).await?.map(|chunk| chunk.bytes),
+                ReadHalf::H2(recv) => match recv.data().await {
+                    // A frame without bytes may carry the end.
+                    Some(Ok(bytes)) if bytes.is_empty() => {}
+                    Some(Ok(bytes)) => {
+                        recv.flow_control()
+                            .release_capacity(bytes.len())
+                            .map_err(io::Error::other)?;
+                        break Some(bytes);
+                    }
+                    Some(Err(error)) => return Err(aborted(error)),
+                    None => break None,
+                },
+                ReadHalf::H2Opened(_) => return Err(super::lost()),
+            }
         };
         self.ended |= chunk.is_none();
         Ok(chunk)

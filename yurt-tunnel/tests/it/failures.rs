@@ -86,7 +86,7 @@ async fn a_target_that_does_not_answer_is_given_up_at_the_deadline() {
             .unwrap_err();
         let timed_out = matches!(
             error,
-            DialError::Deadline(_)
+            DialError::Deadline { .. }
                 | DialError::Refused {
                     reason: Reason::Deadline,
                     ..

@@ -10,4 +10,8 @@ mod bytes;
 mod door;
 mod failures;
 mod identity;
+mod link;
+mod liveness;
+mod servers;
 mod stage;
+mod storm;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use yurt_common::node_certificates::Role;
 use yurt_common::node_certificates::verifier::Verifier;
 use yurt_tunnel::agent::targets::Targets;
-use yurt_tunnel::agent::{self, Agent};
+use yurt_tunnel::agent::{self, Agent, Times};
 use yurt_tunnel::dial::DialError;
 use yurt_tunnel::files;
 use yurt_tunnel::metrics::Metrics;
@@ -221,6 +221,10 @@ impl RunningAgent {
             bootstrap: servers.iter().map(ToString::to_string).collect(),
             folder: None,
             sessions,
+            times: Times {
+                rebalance: Duration::from_millis(300),
+                ..Times::default()
+            },
             metrics: Arc::default(),
         });
         let running = Arc::clone(&agent);

@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tracing::warn;
 use yurt_tunnel_nft::Layout;
 
 use crate::args;
-use crate::files::Files;
+use crate::files::{Files, Material};
 use crate::front::connect::{self, Door};
 use crate::front::redirect::{self, joined, keeper};
 use crate::front::{Destination, Known, Nodes, sni};
@@ -95,17 +96,27 @@ async fn by_words(
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("failed to listen at {address}"))?;
-        background.spawn(door.tls(listener, connect_tls(&files)?));
+        let (acceptor, now) = watch::channel(connect_tls(&files.read()?)?);
+        background.spawn(door.tls(listener, now));
+        background.spawn(files.follow(move |material| match connect_tls(material) {
+            Ok(new) => {
+                acceptor.send_replace(new);
+            }
+            Err(error) => warn!(
+                error = format!("{error:#}"),
+                "what is new for the CONNECT port is not taken; what was there before counts still"
+            ),
+        }));
     }
     Ok(())
 }
 
 /// TLS of the CONNECT port: clients must show a certificate.
-fn connect_tls(files: &Files) -> Result<TlsAcceptor> {
-    let material = files.read()?;
+fn connect_tls(material: &Material) -> Result<TlsAcceptor> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(material.roots, provider).build()?;
-    let identity = watch::Sender::new(Some(material.identity));
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(&material.roots), provider).build()?;
+    let identity = watch::Sender::new(Some(Arc::clone(&material.identity)));
     let tls = tls::server(identity.subscribe(), verifier, b"http/1.1")?;
     Ok(TlsAcceptor::from(Arc::new(tls)))
 }

@@ -109,6 +109,7 @@ fn terminal(namespace: &Namespace, pod: &str) -> Result<()> {
     let typed = format!("t=$(tty); stty rows 33 cols 91; (sleep 2; stty -F $t cols 77) & {exec} '{wait}'");
     let shown = Cmd::new("script")
         .args(["-qec", &typed, "/dev/null"])
+        .env("KUBECONFIG", namespace.cluster().instance().kubeconfig())
         .deadline(DEADLINE)
         .run_ok()?;
     ensure!(shown.contains("it is so"), "{shown}");

@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_mins(1);
 /// Between two attempts to replace a session that is suspected.
 const REPLACE: Duration = Duration::from_millis(500);
 /// Where there is nothing to dial, is looked again.
-const NOTHING: Duration = Duration::from_secs(15);
+const NOTHING: Duration = Duration::from_secs(5);
 
 /// A session that runs.
 struct Running {

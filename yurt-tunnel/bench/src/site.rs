@@ -143,7 +143,7 @@ fn connect(cloud: &str, link: &str, node: &str) -> Result<()> {
         "echo 1 > /proc/sys/net/ipv4/ip_forward",
     ])?;
     let rules = "table ip bench { chain forward { type filter hook forward priority 0; \
-                 iifname \"node\" queue num 1; iifname \"cloud\" queue num 2; } }";
+                 iifname \"node\" queue num 1; iifname \"cloud\" queue num 2; }; }";
     Cmd::new("ip")
         .args(["netns", "exec", link, "nft", "-f", "-"])
         .stdin(rules)

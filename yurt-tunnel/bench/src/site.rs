@@ -142,12 +142,11 @@ fn connect(cloud: &str, link: &str, node: &str) -> Result<()> {
         "-c",
         "echo 1 > /proc/sys/net/ipv4/ip_forward",
     ])?;
-    let rules = "table ip bench { chain forward { type filter hook forward priority 0; \
-                 iifname \"node\" queue num 1; iifname \"cloud\" queue num 2; }; }";
-    Cmd::new("ip")
-        .args(["netns", "exec", link, "nft", "-f", "-"])
-        .stdin(rules)
-        .run_ok()?;
+    // Not `queue` of nftables itself, which not every kernel has.
+    for (side, queue) in [("node", "1"), ("cloud", "2")] {
+        let rule = ["-A", "FORWARD", "-i", side, "-j", "NFQUEUE", "--queue-num", queue];
+        ip(&[&["netns", "exec", link, "iptables-nft"][..], &rule].concat())?;
+    }
     Ok(())
 }
 

@@ -104,9 +104,12 @@ impl Figure {
             ratio: ratio.map(round),
             goal: self.goal,
             at_least,
-            met: measured.is_some_and(|reading| match at_least {
-                true => reading.value >= self.goal,
-                false => reading.value <= self.goal,
+            met: measured.is_some_and(|reading| {
+                if at_least {
+                    reading.value >= self.goal
+                } else {
+                    reading.value <= self.goal
+                }
             }),
             load: load_average(),
             detail: measured.map(|reading| &reading.detail),

@@ -33,8 +33,8 @@ use targets::Targets;
 
 /// How often the folder of servers is looked at. The kubelet itself brings changes within a minute.
 const FOLDER: Duration = Duration::from_secs(5);
-/// A server that said that it ends comes last for so long.
-const DRAINED: Duration = Duration::from_secs(30);
+/// A server that said that it ends comes last for so long: it takes three seconds, and another one may follow it at once.
+const DRAINED: Duration = Duration::from_secs(5);
 
 /// What an agent is made of.
 pub struct Settings {

@@ -54,7 +54,7 @@ async fn measure(stand: &Stand) -> Result<Vec<Reading>> {
             Reading::new(name, shares[0])
                 .beside(plain, shares[0] / plain)
                 .with("cubic_share", shares[1])
-                .with("plain_tcp_cubic_share", plain),
+                .with("plain_tcp_share", plain),
         );
     }
     Ok(readings)

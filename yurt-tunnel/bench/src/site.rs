@@ -39,14 +39,17 @@ const SEED: &str = "1";
 pub(crate) struct Site {
     pub(crate) cloud: String,
     pub(crate) node: String,
-    link: String,
     control: Control,
     _processes: [Process; 2],
+    _namespaces: Namespaces,
 }
 
-impl Drop for Site {
+/// Network namespaces by name, which go with this.
+struct Namespaces([String; 3]);
+
+impl Drop for Namespaces {
     fn drop(&mut self) {
-        for namespace in [&self.cloud, &self.link, &self.node] {
+        for namespace in &self.0 {
             // One that is gone already is what is wanted.
             let _ = Cmd::new("ip").args(["netns", "del", namespace]).run();
         }
@@ -58,6 +61,7 @@ impl Site {
     pub(crate) async fn start(stand: &Stand) -> Result<Self> {
         let name = |part: &str| format!("yurt-bench-{}-{part}", std::process::id());
         let (cloud, link, node) = (name("cloud"), name("link"), name("node"));
+        let namespaces = Namespaces([cloud.clone(), link.clone(), node.clone()]);
         connect(&cloud, &link, &node).context("make network namespaces; that needs root")?;
         let folder = stand.new_folder("site")?;
         let ours = std::env::current_exe().context("find this program")?;
@@ -74,9 +78,9 @@ impl Site {
         let site = Self {
             cloud,
             node,
-            link,
             control,
             _processes: [emulator, target],
+            _namespaces: namespaces,
         };
         let begun = Instant::now();
         while !site.control.is_running() {
@@ -113,7 +117,7 @@ impl Site {
     }
 }
 
-/// Cloud, link and node in a row; TCP is cubic at both ends.
+/// Cloud, link and node in a row; TCP is as this kernel has it by default.
 fn connect(cloud: &str, link: &str, node: &str) -> Result<()> {
     let ip = |args: &[&str]| Cmd::new("ip").args(args).run_ok();
     for namespace in [cloud, link, node] {
@@ -129,8 +133,6 @@ fn connect(cloud: &str, link: &str, node: &str) -> Result<()> {
         ip(&["-n", end, "addr", "add", &format!("{outer}/24"), "dev", "eth0"])?;
         ip(&["-n", end, "link", "set", "eth0", "up"])?;
         ip(&["-n", end, "route", "add", "default", "via", &inner])?;
-        let cubic = "echo cubic > /proc/sys/net/ipv4/tcp_congestion_control";
-        ip(&["netns", "exec", end, "sh", "-c", cubic])?;
     }
     ip(&[
         "netns",
@@ -140,12 +142,11 @@ fn connect(cloud: &str, link: &str, node: &str) -> Result<()> {
         "-c",
         "echo 1 > /proc/sys/net/ipv4/ip_forward",
     ])?;
-    let rules = "table ip bench { chain forward { type filter hook forward priority 0; \
-                 iifname \"node\" queue num 1; iifname \"cloud\" queue num 2; } }";
-    Cmd::new("ip")
-        .args(["netns", "exec", link, "nft", "-f", "-"])
-        .stdin(rules)
-        .run_ok()?;
+    // Not `queue` of nftables itself, which not every kernel has.
+    for (side, queue) in [("node", "1"), ("cloud", "2")] {
+        let rule = ["-A", "FORWARD", "-i", side, "-j", "NFQUEUE", "--queue-num", queue];
+        ip(&[&["netns", "exec", link, "iptables-nft"][..], &rule].concat())?;
+    }
     Ok(())
 }
 

@@ -25,7 +25,7 @@ const DUPLICATE: Duration = Duration::from_secs(15);
 /// Between two complaints about the same thing.
 const QUIET: Duration = Duration::from_mins(1);
 /// Where there is nothing to dial, is looked again.
-const NOTHING: Duration = Duration::from_secs(15);
+const NOTHING: Duration = Duration::from_secs(5);
 
 /// Whether there may be something else to dial.
 struct News {

@@ -115,7 +115,7 @@ async fn after_a_long_cut_dials_work_soon_over_either_transport() {
         let dialer = behind.server.server.dialer();
         soon_enough(async {
             while dialer.is_connected("edge1") {
-                tokio::time::sleep(Duration::from_millis(50)).await
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })
         .await;

@@ -94,7 +94,8 @@ async fn a_target_that_does_not_answer_is_given_up_at_the_deadline() {
         );
         assert!(timed_out, "{error}");
         assert!(
-            (deadline..Duration::from_secs(5)).contains(&begun.elapsed()),
+            // The agent says so a little before the server would.
+            (deadline * 4 / 5..Duration::from_secs(5)).contains(&begun.elapsed()),
             "{:?}",
             begun.elapsed()
         );

@@ -1,6 +1,7 @@
 //! What stands between agents and a server: forwards UDP and TCP, or swallows either.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -68,10 +69,10 @@ async fn datagrams(
             continue;
         }
         count.fetch_add(length as u64 + 28, Ordering::Relaxed);
-        if !onward.contains_key(&from) {
+        if let Entry::Vacant(entry) = onward.entry(from) {
             let fresh = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             fresh.connect(server).await.unwrap();
-            onward.insert(from, Arc::clone(&fresh));
+            entry.insert(Arc::clone(&fresh));
             let (socket, passes, count) = (Arc::clone(&socket), passes.clone(), Arc::clone(&count));
             back.spawn(async move {
                 let mut buffer = vec![0; 65_536];

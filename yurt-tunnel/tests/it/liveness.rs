@@ -61,7 +61,6 @@ async fn an_idle_session_whose_udp_becomes_blocked_is_on_tcp_within_five_seconds
     until("a session over TCP", || behind.sessions("tcp")).await;
     // Three times as much as on a machine that has time.
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    println!("on TCP after {:?}", begun.elapsed());
     behind.until_a_dial_works().await;
 }
 
@@ -73,7 +72,6 @@ async fn a_dial_to_a_node_that_was_cut_without_a_word_fails_soon() {
         let begun = Instant::now();
         let error = behind.server.dial("edge1").await.unwrap_err();
         assert!(matches!(error, DialError::Unheard), "{ways:?}: {error}");
-        println!("{ways:?}: failed after {:?}", begun.elapsed());
         assert!(
             begun.elapsed() < Duration::from_secs(6),
             "{ways:?}: {:?}",
@@ -100,7 +98,6 @@ async fn a_stream_outlives_a_short_cut_and_dials_work_soon_after_it() {
     let mut buffer = [0; 9];
     soon(kubelet.read_exact(&mut buffer)).await.unwrap();
     assert_eq!(&buffer, b"while cut");
-    println!("the stream goes on after {:?}", begun.elapsed());
     let took = behind.until_a_dial_works().await;
     assert!(
         begun.elapsed() < Duration::from_secs(6),
@@ -118,14 +115,13 @@ async fn after_a_long_cut_dials_work_soon_over_either_transport() {
         let dialer = behind.server.server.dialer();
         soon_enough(async {
             while dialer.is_connected("edge1") {
-                tokio::time::sleep(Duration::from_millis(50)).await
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })
         .await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         behind.link.set(Passes::All);
         let took = behind.until_a_dial_works().await;
-        println!("{ways:?}: a dial works after {took:?}");
         assert!(took < Duration::from_secs(6), "{ways:?}: {took:?}");
     });
     futures_util::future::join_all(both).await;
@@ -141,13 +137,11 @@ async fn soon_enough(what: impl Future<Output = ()>) {
 async fn an_idle_session_costs_little() {
     let behind = Behind::set(Ways::Quic).await;
     let count = &behind.link.udp_bytes;
+    // How large packets may be is found out first.
+    tokio::time::sleep(Duration::from_secs(12)).await;
     let begun = count.load(Ordering::Relaxed);
-    let spell = Duration::from_secs(15);
-    tokio::time::sleep(spell).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     let bytes = count.load(Ordering::Relaxed) - begun;
-    println!(
-        "{bytes} bytes in {spell:?}: {} a day",
-        bytes * 86_400 / spell.as_secs()
-    );
-    assert!((1..8192).contains(&bytes), "{bytes}");
+    // Three or four questions, with their answers.
+    assert!((1..1600).contains(&bytes), "{bytes}");
 }

@@ -31,7 +31,7 @@ use yurt_tunnel::transport::race::{Dialling, Ways};
 use yurt_tunnel::transport::stream::TunnelStream;
 
 /// Three times what anything here takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Fails when it takes too long.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {

@@ -171,7 +171,7 @@ pub struct Server {
     /// Authorities that vouch for who may use it, in PEM
     #[arg(long, value_name = "FILE")]
     pub connect_client_ca_file: Option<PathBuf>,
-    /// With --cert-file: a node of the tunnel: ADDRESS=NODE[:PORT], the port being its kubelet's; may be repeated
+    /// With --cert-file: a node of the tunnel: `ADDRESS=NODE[:PORT]`, the port being its kubelet's; may be repeated
     #[arg(long = "node", value_name = "ADDRESS=NODE[:PORT]", value_parser = node, requires = "cert_file")]
     pub nodes: Vec<NodeAddress>,
     /// Memory that streams may take together, in MiB

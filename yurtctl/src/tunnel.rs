@@ -1,8 +1,8 @@
 //! `yurtctl tunnel`: which servers and agents there are, and whether the apiserver reaches kubelets of edge nodes.
 //!
 //! It goes by what the cluster shows, and by asking kubelets through the apiserver, as `kubectl logs` does; it never talks to
-//! an end of the tunnel itself. In reading order: what there is ([`view`], pure), asking ([`ask`]), why it failed
-//! ([`reason`], pure), and how that is shown ([`text`], pure).
+//! an end of the tunnel itself. In reading order: what there is ([`view`], pure), asking (`ask`), why it failed
+//! ([`reason`], pure), and how that is shown (`text`, pure).
 
 mod ask;
 pub mod ping;

@@ -22,7 +22,7 @@ const WEBSOCKETS: [&str; 2] = [
 const SCRIPT: &str = "echo started; mkdir -p /tmp/www; hostname >/tmp/www/index.html; httpd -p 8080 -h /tmp/www; \
                       while ! [ -e /tmp/speak ]; do sleep 0.2; done; echo after the silence; exec sleep 86400";
 
-/// kubectl over WebSockets, or over SPDY.
+/// kubectl over `WebSocket`, or over SPDY.
 fn kubectl(namespace: &Namespace, websockets: bool, args: &[&str]) -> Cmd {
     let command = namespace.kubectl_cmd(args);
     WEBSOCKETS.iter().fold(command, |command, name| {

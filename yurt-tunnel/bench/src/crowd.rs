@@ -83,6 +83,7 @@ impl Crowd {
                 bootstrap: Vec::new(),
                 folder: Some(servers.to_owned()),
                 sessions,
+                times: agent::Times::default(),
                 metrics: Arc::default(),
             });
             agents.push(Arc::clone(&agent));

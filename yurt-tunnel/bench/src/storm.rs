@@ -43,7 +43,7 @@ async fn measure(stand: &Stand) -> Result<Vec<Reading>> {
     let crowd = Crowd::start(stand, (agents, 2), &servers, target.port())?;
     let made = begun.elapsed();
     crowd.each_holds(2).await?;
-    let first = begun.elapsed() - made;
+    let first = begun.elapsed().saturating_sub(made);
     sleep(QUIET).await;
     for server in &mut running {
         server.signal(Signal::TERM)?;

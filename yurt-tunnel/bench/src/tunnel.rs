@@ -14,7 +14,7 @@ use crate::way::Way;
 /// The address of the node in the cluster; nobody dials it.
 const NODE: &str = "10.9.9.9";
 /// Three times what it takes until an agent is connected, on a busy machine and over a bad link.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 

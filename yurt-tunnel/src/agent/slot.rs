@@ -1,4 +1,4 @@
-//! One slot of an agent: finds a server that no other slot has, again and again; what it holds is a [`session`].
+//! One slot of an agent: finds a server that no other slot has, again and again; what it holds is a `session`.
 
 mod session;
 

@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
-use kube::core::GroupVersionKind;
+use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::discovery::ApiResource;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -84,8 +84,13 @@ pub async fn make_namespace(cluster: &Cluster) -> Result<()> {
 pub async fn install(cluster: &Cluster, progress: Progress) -> Result<HubConfig> {
     let owner = owner(cluster).await?;
     if owner != Owner::Other {
+        // A namespace that somebody else has made stays his: it would go with the last node.
+        let foreign = namespace(cluster).await?.is_some_and(|found| !is_ours(&found));
         let parsed = parsed(&cluster.namespace)?.into_iter();
-        for object in parsed.filter(|object| !manager::is_part(object) && !tunnel::is_part(object)) {
+        let others = |object: &DynamicObject| {
+            manager::is_part(object) || tunnel::is_part(object) || (foreign && kind(object) == "Namespace")
+        };
+        for object in parsed.filter(|object| !others(object)) {
             if kind(&object) == "ConfigMap" && owner == Owner::Ourselves {
                 for kept in settings::apply(cluster, object).await? {
                     progress.say(&kept);
@@ -189,23 +194,15 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
     remove(cluster, &policies, FORGOTTEN).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     remove(cluster, &accounts, "yurt-node-servant").await?;
-    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
-    let ours = match namespaces.get_metadata(&cluster.namespace).await {
-        Err(error) if is_missing(&error) => return Ok(()),
-        found => found.with_context(|| format!("look at namespace {}", cluster.namespace))?,
+    let Some(found) = namespace(cluster).await? else {
+        return Ok(());
     };
-    if ours
-        .metadata
-        .labels
-        .unwrap_or_default()
-        .get(MANAGED_BY)
-        .map(String::as_str)
-        != Some(MANAGER)
-    {
+    if !is_ours(&found) {
         tunnel::forget_authority(cluster).await?;
         let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
         return remove(cluster, &maps, "yurt-hub-cfg").await;
     }
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     remove(cluster, &namespaces, &cluster.namespace).await?;
     let start = Instant::now();
     loop {
@@ -220,6 +217,27 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
             _ => tokio::time::sleep(Duration::from_millis(300)).await,
         }
     }
+}
+
+/// Our namespace, if it is there.
+async fn namespace(cluster: &Cluster) -> Result<Option<PartialObjectMeta<Namespace>>> {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    match namespaces.get_metadata(&cluster.namespace).await {
+        Err(error) if is_missing(&error) => Ok(None),
+        found => {
+            Ok(Some(found.with_context(|| {
+                format!("look at namespace {}", cluster.namespace)
+            })?))
+        }
+    }
+}
+
+/// Whether yurtctl has made it.
+fn is_ours(namespace: &PartialObjectMeta<Namespace>) -> bool {
+    let labels = namespace.metadata.labels.as_ref();
+    labels
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .is_some_and(|by| by == MANAGER)
 }
 
 async fn remove<K>(cluster: &Cluster, api: &Api<K>, name: &str) -> Result<()>

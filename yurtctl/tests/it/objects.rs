@@ -64,7 +64,7 @@ async fn nothing_of_the_tunnel_is_left_in_a_namespace_that_somebody_else_has_mad
     objects::uninstall(&cluster).await.unwrap();
     for (group, kind, expected) in [
         ("api/v1", "secrets", json!([])),
-        ("api/v1", "serviceaccounts", json!([])),
+        ("api/v1", "serviceaccounts", json!(["default"])),
         ("apis/apps/v1", "daemonsets", json!([])),
         ("apis/apps/v1", "deployments", json!([])),
         ("apis/rbac.authorization.k8s.io/v1", "rolebindings", json!([])),

@@ -18,11 +18,10 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
+use yurt_common::node_certificates::EDGE_LABEL;
 
 use crate::kubelets::{KUBELET_PORT, Kubelets, NodeView, Rules};
 
-/// The label of edge nodes; its value is `true`.
-pub const EDGE_LABEL: &str = "openyurt.io/is-edge-worker";
 /// Objects in a page of a list.
 const PAGE: u32 = 500;
 /// Changes of so long are one: judging 10,000 Nodes takes some milliseconds.

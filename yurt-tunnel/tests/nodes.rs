@@ -9,10 +9,11 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
 use tokio::sync::watch;
+use yurt_common::node_certificates::EDGE_LABEL;
 use yurt_testkit::objects::{Object, node};
 use yurt_testkit::{ApiServer, wait_for};
 use yurt_tunnel::kubelets::{Kubelets, Reason, Rules};
-use yurt_tunnel::nodes::{EDGE_LABEL, follow};
+use yurt_tunnel::nodes::follow;
 
 /// How long anything may take on a slow machine that is busy with other tests.
 const SOON: Duration = Duration::from_mins(1);

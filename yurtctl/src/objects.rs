@@ -106,6 +106,23 @@ pub async fn install(cluster: &Cluster, progress: Progress) -> Result<HubConfig>
     }
 }
 
+/// Applies the objects that `is_part` of a program in the cluster, with the image of the programs, unless somebody else looks
+/// after our objects.
+async fn install_part(
+    cluster: &Cluster,
+    config: &HubConfig,
+    is_part: fn(&DynamicObject) -> bool,
+) -> Result<()> {
+    if owner(cluster).await? == Owner::Other {
+        return Ok(());
+    }
+    for mut object in parsed(&cluster.namespace)?.into_iter().filter(is_part) {
+        manager::fit(&mut object, config, &cluster.namespace);
+        apply(cluster, &object).await?;
+    }
+    Ok(())
+}
+
 fn kind(object: &DynamicObject) -> &str {
     object.types.as_ref().map_or("", |types| types.kind.as_str())
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::json;
 
-use super::{Owner, apply, kind, parsed, remove};
+use super::{kind, remove};
 use crate::autonomy;
 use crate::cluster::{Cluster, HubConfig, list};
 
@@ -27,14 +27,7 @@ pub(super) fn is_part(object: &DynamicObject) -> bool {
 
 /// Applies it, with the image of the programs, unless somebody else looks after our objects.
 pub async fn install(cluster: &Cluster, config: &HubConfig) -> Result<()> {
-    if super::owner(cluster).await? == Owner::Other {
-        return Ok(());
-    }
-    for mut object in parsed(&cluster.namespace)?.into_iter().filter(is_part) {
-        fit(&mut object, config, &cluster.namespace);
-        apply(cluster, &object).await?;
-    }
-    Ok(())
+    super::install_part(cluster, config, is_part).await
 }
 
 /// Makes an object of the manifests one of this site (pure).
@@ -133,6 +126,7 @@ pub(super) async fn uninstall(cluster: &Cluster) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parsed;
     use super::*;
 
     #[test]

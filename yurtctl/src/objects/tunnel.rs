@@ -8,8 +8,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Api, DynamicObject, ListParams};
 use yurt_common::node_certificates::{TRUST, TUNNEL_CA, TUNNEL_MEMBERS};
 
-use super::manager::fit;
-use super::{Owner, apply, parsed, remove};
+use super::remove;
 use crate::cluster::{Cluster, HubConfig, list};
 
 const SERVER: &str = "yurt-tunnel-server";
@@ -27,14 +26,7 @@ pub(super) fn is_part(object: &DynamicObject) -> bool {
 
 /// Applies it, with the image of the programs, unless somebody else looks after our objects.
 pub async fn install(cluster: &Cluster, config: &HubConfig) -> Result<()> {
-    if super::owner(cluster).await? == Owner::Other {
-        return Ok(());
-    }
-    for mut object in parsed(&cluster.namespace)?.into_iter().filter(is_part) {
-        fit(&mut object, config, &cluster.namespace);
-        apply(cluster, &object).await?;
-    }
-    Ok(())
+    super::install_part(cluster, config, is_part).await
 }
 
 /// Takes it away, with what its servers and the manager have written for it. Their rights go first: a server that ends
@@ -81,7 +73,8 @@ pub(super) async fn forget_authority(cluster: &Cluster) -> Result<()> {
 mod tests {
     use serde_json::Value;
 
-    use super::super::kind;
+    use super::super::manager::fit;
+    use super::super::{kind, parsed};
     use super::*;
 
     #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
+use yurt_common::error_chain::ErrorChain;
 use yurt_tunnel_nft::{Layout, Lifetime, NftError, Redirect, Standing};
 
 use super::super::Known;
@@ -61,7 +62,7 @@ pub async fn keep(layout: Layout, mut known: Known, every: Duration, tell: impl 
                 }
                 Err(error) => {
                     let retry_in = retry;
-                    warn!(error = %chain(error), ?retry_in, "connections to kubelets are not redirected as they should be");
+                    warn!(error = %ErrorChain(error), ?retry_in, "connections to kubelets are not redirected as they should be");
                     wait = retry;
                     retry = (retry * 2).min(LOOK_EVERY);
                 }
@@ -116,10 +117,4 @@ fn log(done: Done, table: Option<&Redirect>) {
         }
         Done::Nothing => {}
     }
-}
-
-/// An error with its causes.
-fn chain(error: &NftError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
 }

@@ -66,7 +66,15 @@ pub fn convert(node: &Node, binary: &Path) -> Result<()> {
     image::load(node, &image)?;
     say(format_args!("converting {}", node.name()));
     let _turn = turn(&node.cluster())?;
-    image::load(&node.cluster().node("cloud1"), &image)?; // for yurt-controller-manager
+    // For yurt-controller-manager and the servers of the tunnel.
+    for cloud in node
+        .cluster()
+        .nodes()
+        .iter()
+        .filter(|node| node.name().starts_with("cloud"))
+    {
+        image::load(cloud, &image)?;
+    }
     let done = run_convert(node, &image);
     if done.is_ok() || node.exec(["test", "-e", LOCAL])?.status.code() != Some(0) {
         return done;

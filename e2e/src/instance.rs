@@ -116,8 +116,21 @@ impl Instance {
     /// # Errors
     /// As [`Instance::new`].
     pub fn fleet() -> Result<Self> {
+        Self::beside_tests("fleet")
+    }
+
+    /// The instance with two control planes.
+    ///
+    /// # Errors
+    /// As [`Instance::new`].
+    pub fn clouds() -> Result<Self> {
+        Self::beside_tests("clouds")
+    }
+
+    /// The instance of the tests with `suffix`.
+    fn beside_tests(suffix: &str) -> Result<Self> {
         let name = std::env::var("YURT_INSTANCE").unwrap_or_else(|_| "e2e".to_owned());
-        Self::new(&format!("{name}-fleet"), Profile::Default)
+        Self::new(&format!("{name}-{suffix}"), Profile::Default)
     }
 
     /// The instance `name` as it runs, of whatever version and profile; as [`Instance::new`] if it does not run.

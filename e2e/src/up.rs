@@ -23,21 +23,19 @@ const READY_DEADLINE: Duration = Duration::from_mins(3);
 
 /// The nodes of a cluster if nobody says otherwise.
 pub const DEFAULT_NODES: [&str; 3] = ["cloud1", "edge1", "edge2"];
-/// The nodes of the cluster that gives nodes up soon: a pool has three.
-const POOL_NODES: [&str; 4] = ["cloud1", "edge1", "edge2", "edge3"];
+/// The nodes of the clusters of the tests: three tests break a node each at a time, and a pool has three.
+const TEST_NODES: [&str; 4] = ["cloud1", "edge1", "edge2", "edge3"];
 /// The nodes of the fleet.
 const FLEET_NODES: [&str; 5] = ["cloud1", "edge1", "edge2", "edge3", "edge4"];
+/// The nodes of the cluster that lives on with one control plane less.
+const CLOUDS_NODES: [&str; 4] = ["cloud1", "cloud2", "edge1", "edge2"];
 
 /// The instance of the tests as it runs, or from nothing.
 ///
 /// # Errors
 /// As [`up`]; and when an instance runs that is of another version or profile.
 pub fn attach_or_up(profile: Profile) -> Result<Cluster> {
-    let nodes: &[&str] = match profile {
-        Profile::Default => &DEFAULT_NODES,
-        Profile::ShortEviction => &POOL_NODES,
-    };
-    running(Instance::for_tests(profile)?, nodes)
+    running(Instance::for_tests(profile)?, &TEST_NODES)
 }
 
 /// The instance with many nodes at the edge as it runs, or from nothing.
@@ -46,6 +44,14 @@ pub fn attach_or_up(profile: Profile) -> Result<Cluster> {
 /// As [`attach_or_up`].
 pub fn attach_or_up_fleet() -> Result<Cluster> {
     running(Instance::fleet()?, &FLEET_NODES)
+}
+
+/// The instance with two control planes as it runs, or from nothing.
+///
+/// # Errors
+/// As [`attach_or_up`].
+pub fn attach_or_up_clouds() -> Result<Cluster> {
+    running(Instance::clouds()?, &CLOUDS_NODES)
 }
 
 fn running(instance: Instance, nodes: &[&str]) -> Result<Cluster> {

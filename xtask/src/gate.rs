@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
 use e2e::progress::say;
 use e2e::{Cluster, Profile, builds, image};
@@ -16,10 +16,12 @@ use e2e::{Cluster, Profile, builds, image};
 use crate::guard::{self, Guard};
 use crate::manifests;
 use crate::second_chance::Failed;
-use crate::stage::{self, Stage};
+use crate::stage::{self, Outcome, Stage};
 use crate::tidy;
 
 const MINUTE: Duration = Duration::from_mins(1);
+/// Of the shared cluster: as many tests break one at a time.
+const EDGE_NODES: usize = 3;
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -64,12 +66,14 @@ fn judge(no_e2e: bool, filter: Option<&str>, report: &mut Report) -> Result<()> 
     report.time("chart and manifests", || manifests::check().map(|()| Vec::new()))?;
     let test = ["test", "--workspace", "--exclude", "e2e", "--no-fail-fast"];
     let tests = Stage::cargo("unit and component tests", 30 * MINUTE, &test).filter(filter);
-    report.stage(&tests.test_threads(waiting_tests()))?;
+    let tests = tests.test_threads(waiting_tests());
     if no_e2e {
-        Ok(())
-    } else {
-        judge_on_cluster(filter, false, report)
+        return report.stage(&tests);
     }
+    // Tests mostly wait, and compilers never do.
+    let image = Stage::cargo("programs and image, meanwhile", 60 * MINUTE, &["xtask", "image"]);
+    report.stages(&[tests, image.yielding().label("image | ")])?;
+    judge_on_cluster(filter, false, report)
 }
 
 fn static_checks() -> [Stage; 3] {
@@ -109,14 +113,22 @@ fn test_on_cluster(filter: Option<&str>, report: &mut Report) -> Result<()> {
     report.time("cluster up", || {
         Cluster::attach_or_up(Profile::Default).map(|_| Vec::new())
     })?;
-    report.stage(
-        &Stage::cargo(
-            "e2e tests",
-            60 * MINUTE,
-            &["test", "--package", "e2e", "--no-fail-fast"],
-        )
-        .filter(filter),
-    )
+    report.stages(&e2e_tests().map(|stage| stage.filter(filter)))
+}
+
+/// Those that share the cluster that runs, and beside them those that bring up clusters of their own: both mostly wait.
+fn e2e_tests() -> [Stage; 2] {
+    let test = ["test", "--package", "e2e", "--no-fail-fast"];
+    let shared = ["--lib", "--test", "cluster", "--test", "hub", "--test", "tunnel"];
+    let own = ["chart", "clouds", "eviction", "waves"].map(|name| ["--test", name]);
+    [
+        Stage::cargo("e2e tests, shared cluster", 60 * MINUTE, &test)
+            .args(&shared)
+            .test_threads(EDGE_NODES),
+        Stage::cargo("e2e tests, own clusters", 60 * MINUTE, &test)
+            .args(own.as_flattened())
+            .label("own | "),
+    ]
 }
 
 fn ensure_builds() -> Result<Vec<String>> {
@@ -124,6 +136,13 @@ fn ensure_builds() -> Result<Vec<String>> {
         builds::ensure(instance)?;
     }
     Ok(Vec::new())
+}
+
+/// Runs `stage`; how it ended, and after what time.
+fn timed(stage: &Stage) -> Result<(Outcome, Duration)> {
+    let start = Instant::now();
+    let outcome = stage::run(stage)?;
+    Ok((outcome, start.elapsed()))
 }
 
 /// What was judged so far.
@@ -143,15 +162,33 @@ impl Report {
     }
 
     fn stage(&mut self, stage: &Stage) -> Result<()> {
-        let start = Instant::now();
-        say(format_args!("\n=== {} ===", stage.name()));
-        let outcome = stage::run(stage)?;
-        self.summaries.extend(outcome.summaries);
-        let verdict = match outcome.again {
-            Some(failed) => self.second_chance(&failed),
-            None => outcome.verdict,
-        };
-        self.times.push((stage.name().to_owned(), start.elapsed()));
+        self.stages(std::slice::from_ref(stage))
+    }
+
+    /// Runs `stages` beside each other; what failed in them is run again when all have ended.
+    fn stages(&mut self, stages: &[Stage]) -> Result<()> {
+        let names: Vec<_> = stages.iter().map(Stage::name).collect();
+        say(format_args!("\n=== {} ===", names.join(", and ")));
+        let ended = thread::scope(|scope| {
+            let running: Vec<_> = stages.iter().map(|stage| scope.spawn(|| timed(stage))).collect();
+            let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+            ended
+                .map(|ended| ended.unwrap_or_else(|_| bail!("the thread of a stage panicked")))
+                .collect::<Vec<_>>()
+        });
+        let mut verdict = Ok(());
+        for (name, ended) in names.into_iter().zip(ended) {
+            let (outcome, mut time) = ended?;
+            self.summaries.extend(outcome.summaries);
+            let start = Instant::now();
+            let judged = match outcome.again {
+                Some(failed) => self.second_chance(&failed),
+                None => outcome.verdict,
+            };
+            time += start.elapsed();
+            self.times.push((name.to_owned(), time));
+            verdict = verdict.and(judged);
+        }
         verdict
     }
 

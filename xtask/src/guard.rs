@@ -97,5 +97,6 @@ pub(crate) fn test_instances() -> Result<Vec<Instance>> {
         Instance::for_tests(Profile::Default)?,
         Instance::for_tests(Profile::ShortEviction)?,
         Instance::fleet()?,
+        Instance::clouds()?,
     ])
 }

@@ -23,6 +23,10 @@ pub(crate) struct Stage {
     deadline: Duration,
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
+    /// What its lines begin with.
+    label: &'static str,
+    /// Takes what others leave of the processors.
+    yields: bool,
 }
 
 impl Stage {
@@ -33,6 +37,8 @@ impl Stage {
             deadline,
             args: Vec::new(),
             env: Vec::new(),
+            label: "",
+            yields: false,
         }
         .args(args)
     }
@@ -54,6 +60,18 @@ impl Stage {
         }
     }
 
+    /// Begins each line that it prints with `label`: it does not run alone.
+    pub(crate) fn label(mut self, label: &'static str) -> Self {
+        self.label = label;
+        self
+    }
+
+    /// Lets others have the processors first.
+    pub(crate) fn yielding(mut self) -> Self {
+        self.yields = true;
+        self
+    }
+
     pub(crate) fn env(mut self, name: &'static str, value: &str) -> Self {
         self.env.push((name, value.to_owned()));
         self
@@ -70,7 +88,13 @@ impl Stage {
 
     fn command(&self) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
+        let mut command = if self.yields {
+            let mut nice = Command::new("nice");
+            nice.args(["-n", "15"]).arg(cargo);
+            nice
+        } else {
+            Command::new(cargo)
+        };
         command.args(&self.args);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if io::stderr().is_terminal() && std::env::var_os("CARGO_TERM_COLOR").is_none() {
@@ -105,7 +129,7 @@ pub(crate) fn run(stage: &Stage) -> Result<Outcome> {
     // It holds the ends to write to, and the pipe would never end.
     drop(command);
     let (status, seen) = thread::scope(|scope| {
-        let reader = scope.spawn(|| pass_on(output, &mut io::stdout()));
+        let reader = scope.spawn(|| pass_on(output, stage.label, &mut io::stdout()));
         let status = wait(&mut child, stage.deadline);
         (status, reader.join().unwrap_or_default())
     });
@@ -147,8 +171,8 @@ fn wait(child: &mut Child, deadline: Duration) -> Result<Option<ExitStatus>> {
     }
 }
 
-/// Copies lines to `out` as they come; what they tell.
-fn pass_on(pipe: impl Read, out: &mut impl Write) -> Seen {
+/// Copies lines to `out` as they come, each behind `label`; what they tell.
+fn pass_on(pipe: impl Read, label: &str, out: &mut impl Write) -> Seen {
     let mut seen = Seen::default();
     for line in BufReader::new(pipe).split(b'\n') {
         let Ok(line) = line else {
@@ -156,7 +180,7 @@ fn pass_on(pipe: impl Read, out: &mut impl Write) -> Seen {
         };
         let text = String::from_utf8_lossy(&line);
         // A reader that is gone is no reason to stop.
-        let _ = writeln!(out, "{text}");
+        let _ = out.write_all(format!("{label}{text}\n").as_bytes());
         seen.note(&text);
     }
     seen
@@ -271,6 +295,14 @@ mod tests {
             seen.suspects(),
             "tests/cluster.rs (target/debug/deps/cluster-1): reboot"
         );
+    }
+
+    #[test]
+    fn lines_behind_a_label_tell_the_same() {
+        let mut out = Vec::new();
+        let seen = pass_on(&b"a\ntest result: ok. 1 passed\n"[..], "own: ", &mut out);
+        assert_eq!(out, b"own: a\nown: test result: ok. 1 passed\n");
+        assert_eq!(seen.summaries, ["test result: ok. 1 passed"]);
     }
 
     #[test]

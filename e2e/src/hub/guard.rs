@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 use crate::cluster::Cluster;
 use crate::node::{BrokenNode, Node};
 
-const NODES: [&str; 2] = ["edge1", "edge2"];
-/// Between two looks at the other node.
+/// The edge nodes of the shared cluster, in the order in which they are used; who breaks one begins at the other end.
+pub const NODES: [&str; 3] = ["edge1", "edge2", "edge3"];
+/// Between a look at one node and at the next.
 const TURN: Duration = Duration::from_millis(200);
 const LOCK_DEADLINE: Duration = Duration::from_mins(15);
 
@@ -21,9 +22,7 @@ const LOCK_DEADLINE: Duration = Duration::from_mins(15);
 /// # Errors
 /// When none becomes free in 15 minutes, or yurthub cannot be put on it.
 pub fn lock_any(cluster: &Cluster) -> Result<BrokenNode> {
-    // Those that only use a node prefer the first one.
-    let [first, second] = NODES.map(|name| cluster.node(name));
-    let node = first_free(&[second, first], |node| node.lock_within(TURN))?;
+    let node = first_free(&to_break(cluster), |node| node.lock_within(TURN))?;
     super::ensure(&node)?;
     wait_known(cluster, &node)?;
     Ok(node)
@@ -34,8 +33,7 @@ pub fn lock_any(cluster: &Cluster) -> Result<BrokenNode> {
 /// # Errors
 /// When none becomes free in 15 minutes, or yurthub cannot be taken away.
 pub fn lock_plain(cluster: &Cluster) -> Result<BrokenNode> {
-    let [first, second] = NODES.map(|name| cluster.node(name));
-    let node = first_free(&[second, first], |node| node.lock_within(TURN))?;
+    let node = first_free(&to_break(cluster), |node| node.lock_within(TURN))?;
     if node
         .exec(["test", "-e", "/usr/local/bin/yurthub"])?
         .status
@@ -62,6 +60,11 @@ pub fn share_any(cluster: &Cluster) -> Result<(Node, File)> {
         super::ensure(&*node.lock()?)?;
         wait_known(cluster, &node)?;
     }
+}
+
+fn to_break(cluster: &Cluster) -> [Node; 3] {
+    let [first, second, third] = NODES.map(|name| cluster.node(name));
+    [third, second, first]
 }
 
 fn first_free<T>(nodes: &[Node], take: impl Fn(&Node) -> Result<T>) -> Result<T> {

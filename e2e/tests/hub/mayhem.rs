@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use e2e::containers::{self, Containers};
 use e2e::hub::clients::lead_pods_here;
+use e2e::hub::guard;
 use e2e::progress::say;
 use e2e::{BrokenNode, Cluster, Namespace, Node, hub, wait_for};
 use serde_json::json;
@@ -20,7 +21,7 @@ const DISK: &str = "64M";
 /// A kubelet waits up to five minutes before it starts a container again that ends again and again.
 const APISERVER_DEADLINE: Duration = Duration::from_mins(7);
 const BOOT_DEADLINE: Duration = Duration::from_mins(2);
-/// How long somebody else's use of the other node is looked at.
+/// How long somebody else's use of another node is looked at.
 const OTHER_WITHIN: Duration = Duration::from_millis(200);
 /// In `cargo xtask test`; one hour in `cargo xtask soak`.
 const TEST_TIME: Duration = Duration::from_mins(5);
@@ -79,11 +80,13 @@ fn crash(node: &Node, namespace: &str, pod: &str) -> Result<()> {
     }
 }
 
-/// The other edge node, where nobody uses it now: its tests talk to the same apiserver. Never waited for, because a test
-/// on it may wait for ours.
-fn other(cluster: &Cluster, node: &Node) -> Option<BrokenNode> {
-    let name = if node.name() == "edge1" { "edge2" } else { "edge1" };
-    cluster.node(name).lock_within(OTHER_WITHIN).ok()
+/// The other edge nodes, where nobody uses them now: their tests talk to the same apiserver. Never waited for, because a
+/// test on them may wait for ours.
+fn others(cluster: &Cluster, node: &Node) -> Option<Vec<BrokenNode>> {
+    let others = guard::NODES.into_iter().filter(|name| *name != node.name());
+    others
+        .map(|name| cluster.node(name).lock_within(OTHER_WITHIN).ok())
+        .collect()
 }
 
 fn restart_apiserver(cluster: &Cluster) -> Result<()> {
@@ -253,7 +256,7 @@ fn whatever_happens_no_container_is_started_anew_and_the_mirror_is_the_cloud() -
             .copied()
             .unwrap_or_else(|| chance.choice(&TROUBLES));
         let (trouble, _silence) = match trouble {
-            Trouble::ApiserverRestarted => match other(&cluster, &node) {
+            Trouble::ApiserverRestarted => match others(&cluster, &node) {
                 Some(silence) => (trouble, Some(silence)),
                 None => (Trouble::Cut, None),
             },

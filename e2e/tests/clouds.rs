@@ -1,0 +1,260 @@
+//! yurt-tunnel with a server on each of two control planes: one of them goes, one more comes, and nobody is without.
+//!
+//! On a cluster of its own, as the others have one control plane. Each door is asked through the apiserver beside it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use e2e::progress::say;
+use e2e::{Background, BrokenNode, Cluster, Namespace, Node, hub, image, pod, up, wait_for};
+
+/// Three times what it takes on a busy machine.
+const DEADLINE: Duration = Duration::from_mins(3);
+/// Streams through each door, half of them logs and half of them commands.
+const STREAMS: usize = 26;
+/// For how long new dials may fail; three times what is promised.
+const LONGEST_GAP: Duration = Duration::from_secs(6);
+const NAMESPACE: &str = "yurt-system";
+const SERVERS: [&str; 2] = ["cloud1", "cloud2"];
+/// Where a third server is put, and by which label.
+const THIRD: &str = "edge2";
+const ROLE: &str = "node-role.kubernetes.io/control-plane";
+const METRICS: &str = "http://127.0.0.1:10265/metrics";
+const HELD: &str = "yurt_tunnel_connected_nodes ";
+/// Says something ten times a second.
+const TALK: &str = "while :; do echo here; sleep 0.1; done";
+
+/// Both control planes, and a node behind NAT.
+struct Site {
+    cluster: Cluster,
+    edge: BrokenNode,
+}
+
+impl Site {
+    fn begin() -> Result<Self> {
+        let cluster = up::attach_or_up_clouds()?;
+        let edge = cluster.node("edge1").lock()?;
+        hub::ensure(&edge)?;
+        image::load(&cluster.node(THIRD), &image::with(hub::built()?)?)?;
+        edge.nat()?;
+        Ok(Self { cluster, edge })
+    }
+
+    /// The doors of both servers.
+    fn doors<'s>(&'s self, namespace: &'s Namespace) -> Result<[Door<'s>; 2]> {
+        let [first, second] = SERVERS.map(|name| Door::of(self.cluster.node(name), namespace));
+        Ok([first?, second?])
+    }
+
+    /// The servers that hold the only node with an agent, by their own metrics.
+    fn holders(&self) -> Result<BTreeSet<&'static str>> {
+        let mut holders = BTreeSet::new();
+        for name in SERVERS.into_iter().chain([THIRD]) {
+            let asked = self
+                .cluster
+                .node(name)
+                .exec(["curl", "-s", "-m", "2", METRICS])?
+                .text();
+            let held = asked.lines().find_map(|line| line.strip_prefix(HELD));
+            if held.is_some_and(|count| count.trim() == "1") {
+                holders.insert(name);
+            }
+        }
+        Ok(holders)
+    }
+
+    fn label(&self, node: &str, label: &str) -> Result<()> {
+        self.cluster
+            .kubectl(["label", "node", "--overwrite", node, label])?;
+        Ok(())
+    }
+}
+
+/// The way to kubelets through one control plane's apiserver and the server beside it.
+struct Door<'n> {
+    cloud: Node,
+    url: String,
+    namespace: &'n Namespace,
+}
+
+impl<'n> Door<'n> {
+    fn of(cloud: Node, namespace: &'n Namespace) -> Result<Self> {
+        let url = format!("--server=https://{}:6443", cloud.ip()?);
+        Ok(Self {
+            cloud,
+            url,
+            namespace,
+        })
+    }
+
+    fn dial(&self) -> Result<()> {
+        let exec = [self.url.as_str(), "exec", "talker", "--", "true"];
+        self.namespace
+            .kubectl_cmd(exec)
+            .deadline(Duration::from_secs(2))
+            .run_ok()?;
+        Ok(())
+    }
+
+    fn wait_open(&self) -> Result<()> {
+        wait_for(&format!("the door of {}", self.cloud.name()), DEADLINE, || {
+            self.dial().map(Some)
+        })
+    }
+
+    /// The process of the server beside it.
+    fn server(&self) -> Result<String> {
+        let found = self.cloud.exec(["pgrep", "-x", "yurt-tunnel"])?;
+        Ok(found.text())
+    }
+
+    fn streams(&self) -> Result<Vec<Background>> {
+        let kinds: [&[&str]; 2] = [
+            &["logs", "-f", "--tail=1", "talker"],
+            &["exec", "talker", "--", "sh", "-c", TALK],
+        ];
+        let streams: Vec<_> = kinds
+            .iter()
+            .cycle()
+            .take(STREAMS)
+            .map(|args| {
+                Background::start(&self.namespace.kubectl_cmd([&[self.url.as_str()], *args].concat()))
+            })
+            .collect::<Result<_>>()?;
+        for stream in &streams {
+            wait_for("a stream to begin", DEADLINE, || {
+                Ok((!stream.lines().is_empty()).then_some(()))
+            })?;
+        }
+        Ok(streams)
+    }
+
+    /// Dials until it is told to stop; the longest time without one that succeeded, and how many did.
+    fn dial_until(&self, stop: &AtomicBool) -> (Duration, usize) {
+        let (mut longest, mut count, mut last) = (Duration::ZERO, 0, Instant::now());
+        while !stop.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            if self.dial().is_ok() {
+                // What was asked before says nothing of the time in which it was answered.
+                longest = longest.max(asked.saturating_duration_since(last));
+                last = asked;
+                count += 1;
+            }
+        }
+        (
+            longest.max(last.elapsed().saturating_sub(Duration::from_secs(1))),
+            count,
+        )
+    }
+}
+
+/// Restarts all servers, one after the other, and watches the streams of each door meanwhile.
+fn restart_servers(
+    cluster: &Cluster,
+    doors: &[Door<'_>; 2],
+    streams: &mut [Vec<Background>; 2],
+) -> Result<()> {
+    let [first, second] = doors.each_ref().map(Door::server);
+    let before = [first?, second?];
+    let target = "daemonset/yurt-tunnel-server";
+    cluster.kubectl(["-n", NAMESPACE, "rollout", "restart", target])?;
+    wait_for("both servers to be other ones", DEADLINE, || {
+        let mut replaced = 0;
+        for ((door, streams), before) in doors.iter().zip(streams.iter_mut()).zip(&before) {
+            let running = streams.iter_mut().map(Background::is_running);
+            let ended = running
+                .collect::<Result<Vec<_>>>()?
+                .iter()
+                .filter(|runs| !**runs)
+                .count();
+            // In this order: a stream that ends after the look is the business of the next one.
+            let now = door.server()?;
+            if now.split_whitespace().any(|pid| pid == before) {
+                assert_eq!(
+                    ended,
+                    0,
+                    "streams through {} ended, whose server lives",
+                    door.cloud.name()
+                );
+            } else if !now.is_empty() {
+                replaced += 1;
+            }
+        }
+        Ok((replaced == doors.len()).then_some(()))
+    })?;
+    cluster.kubectl(["-n", NAMESPACE, "rollout", "status", target, "--timeout=120s"])?;
+    Ok(())
+}
+
+#[test]
+fn servers_come_and_go_and_nodes_are_reached_all_the_time() -> Result<()> {
+    let site = Site::begin()?;
+    let namespace = site.cluster.namespace("clouds")?;
+    namespace.apply([pod("talker").on(site.edge.name()).running(TALK)])?;
+    namespace.wait_ready("talker", DEADLINE)?;
+    let doors = site.doors(&namespace)?;
+    for door in &doors {
+        door.wait_open()?;
+    }
+    wait_for("the node to hold both servers", DEADLINE, || {
+        let holders = site.holders()?;
+        ensure!(holders.len() == SERVERS.len(), "{holders:?}");
+        Ok(Some(()))
+    })?;
+    let mut streams = [doors[0].streams()?, doors[1].streams()?];
+    let stop = AtomicBool::new(false);
+    let (restarted, gaps) = thread::scope(|scope| {
+        let dialling = doors
+            .each_ref()
+            .map(|door| scope.spawn(|| door.dial_until(&stop)));
+        let restarted = restart_servers(&site.cluster, &doors, &mut streams);
+        stop.store(true, Ordering::Relaxed);
+        (
+            restarted,
+            dialling.map(|thread| thread.join().unwrap_or_default()),
+        )
+    });
+    restarted?;
+    drop(streams);
+    let [first, second] = gaps;
+    say(format_args!(
+        "tunnel servers: restarted one by one under {} streams; without a new connection for at most {:.1} s at the one ({} dials) and {:.1} s at the other ({} dials)",
+        2 * STREAMS,
+        first.0.as_secs_f64(),
+        first.1,
+        second.0.as_secs_f64(),
+        second.1,
+    ));
+    for (gap, count) in gaps {
+        assert!(gap < LONGEST_GAP && count > 0, "{gap:?}, {count}");
+    }
+    a_third_comes(&site, &doors)
+}
+
+/// A third server is used, and the node holds on to two where the first goes.
+fn a_third_comes(site: &Site, doors: &[Door<'_>; 2]) -> Result<()> {
+    let third = format!("{ROLE}=");
+    site.label(THIRD, &third)?;
+    // Of two that stay each is wanted.
+    site.label(SERVERS[0], &format!("{ROLE}-"))?;
+    let begin = Instant::now();
+    let used = wait_for("the node to hold the third server", DEADLINE, || {
+        let holders = site.holders()?;
+        ensure!(holders == BTreeSet::from([SERVERS[1], THIRD]), "{holders:?}");
+        Ok(Some(begin.elapsed()))
+    });
+    let open = doors[1].wait_open();
+    site.label(SERVERS[0], &third)?;
+    site.label(THIRD, &format!("{ROLE}-"))?;
+    let used = used?;
+    open?;
+    doors[0].wait_open()?;
+    say(format_args!(
+        "tunnel servers: a third one was held {:.1} s after it was asked for and another was taken away",
+        used.as_secs_f64()
+    ));
+    Ok(())
+}

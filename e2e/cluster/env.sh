@@ -21,6 +21,7 @@ SWITCH=yurt-$INSTANCE-switch
 IMAGE_REPOSITORY=testbed.local               # no registry stands behind it: images are imported from files
 PAUSE_IMAGE=$IMAGE_REPOSITORY/pause:3.10.1
 BUSYBOX_IMAGE=$IMAGE_REPOSITORY/busybox:1
+METRICS_SERVER_IMAGE=$IMAGE_REPOSITORY/metrics-server:0.9.0
 
 CLOUD_IP=10.99.0.10
 SERVICE_CIDR=10.96.0.0/16

@@ -111,6 +111,11 @@ fn missing(instance: &Instance) -> Vec<Build> {
         .collect()
 }
 
+/// The image of metrics-server, which some tests load.
+pub fn metrics_server(instance: &Instance) -> PathBuf {
+    instance.cache().join("metrics-server-0.9.0.tar")
+}
+
 /// In the order in which they need each other.
 fn builds(instance: &Instance) -> Vec<Build> {
     let cache = instance.cache();
@@ -170,6 +175,12 @@ fn builds(instance: &Instance) -> Vec<Build> {
             script: HELM,
             needs_go: true,
             products: programs(&["helm"]),
+        },
+        Build {
+            what: "metrics-server from source (about 3 min)".to_owned(),
+            script: "build/metrics_server.sh",
+            needs_go: true,
+            products: vec![("metrics-server.tar".to_owned(), metrics_server(instance))],
         },
         Build {
             what: format!("images of Kubernetes {}", instance.kubernetes()),

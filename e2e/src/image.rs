@@ -201,17 +201,26 @@ pub fn load(node: &Node, image: &Image) -> Result<()> {
     }
     say(format_args!("loading {} into {}", image.reference, node.name()));
     forget(node, image)?;
-    let bytes = fs::read(&image.archive).with_context(|| format!("read {}", image.archive.display()))?;
-    node.cmd(["ctr", "--namespace", "k8s.io", "images", "import", "-"])?
-        .stdin(bytes)
-        .deadline(LOAD_DEADLINE)
-        .run_ok()
-        .with_context(|| format!("load the image into {}", node.name()))?;
+    import(node, &image.archive)?;
     // What the kubelet asks hears of a new image a moment later.
     wait_for("containerd to know the image", LOAD_DEADLINE, || {
         ensure!(has(node, image)?, "{} is not listed", image.digest);
         Ok(Some(()))
     })
+}
+
+/// Gives `node` what is in `archive`, whether it has it or not.
+///
+/// # Errors
+/// When the node is not up, or its containerd refuses the archive.
+pub fn import(node: &Node, archive: &Path) -> Result<()> {
+    let bytes = fs::read(archive).with_context(|| format!("read {}", archive.display()))?;
+    node.cmd(["ctr", "--namespace", "k8s.io", "images", "import", "-"])?
+        .stdin(bytes)
+        .deadline(LOAD_DEADLINE)
+        .run_ok()
+        .with_context(|| format!("load {} into {}", archive.display(), node.name()))?;
+    Ok(())
 }
 
 /// Removes what `node` has under that name: what containerd tells the kubelet of a name that is given to another image

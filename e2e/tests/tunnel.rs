@@ -8,5 +8,7 @@ mod commands;
 mod doors;
 #[path = "tunnel/site.rs"]
 mod site;
+#[path = "tunnel/top.rs"]
+mod top;
 #[path = "tunnel/uplink.rs"]
 mod uplink;

@@ -37,7 +37,7 @@ impl<'c> MetricsServer<'c> {
         let manifest = MANIFEST
             .replace("NAMESPACE", namespace.name())
             .replace("IMAGE", IMAGE);
-        namespace.apply_yaml(&manifest)?;
+        cluster.apply_yaml(&manifest)?;
         let rollout = ["rollout", "status", "deployment/metrics-server", "--timeout=150s"];
         namespace.kubectl_cmd(rollout).deadline(DEADLINE).run_ok()?;
         Ok(started)

@@ -12,3 +12,4 @@ pub mod pool;
 pub mod status_server;
 #[cfg(feature = "service")]
 pub mod telemetry;
+pub mod tunnel;

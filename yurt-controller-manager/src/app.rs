@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::pools::{self, Desk, Pools, failover::Failover};
 use crate::queue::Queue;
+use crate::tunnel::{self, Tunnel};
 use crate::{MANAGER, controller, selection};
 
 /// A controller at work, until its token is cancelled.
@@ -40,10 +41,11 @@ type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Start = fn(&Parts, CancellationToken) -> Running;
 /// The controllers that there are, and what starts each. `pools` is before `autonomy`, which leaves pods alone of which
 /// that one has to say something.
-const CONTROLLERS: [(&str, Start); 3] = [
+const CONTROLLERS: [(&str, Start); 4] = [
     (pools::NAME, Parts::pools),
     (autonomy::NAME, Parts::autonomy),
     (certificates::NAME, Parts::certificates),
+    (tunnel::NAME, Parts::tunnel),
 ];
 /// An authority is replaced when it is so old.
 const REPLACE_AFTER: Duration = Duration::from_hours(180 * 24);
@@ -96,6 +98,7 @@ pub struct Manager {
     pods: Arc<Shelf<PodView>>,
     metrics: Arc<Metrics>,
     queue: Arc<Queue>,
+    tunnelled: Arc<Queue>,
     desk: Arc<Desk>,
 }
 
@@ -124,6 +127,7 @@ impl Manager {
             pods: Arc::default(),
             metrics: Arc::default(),
             queue: Arc::default(),
+            tunnelled: Arc::default(),
             desk: Arc::default(),
         })
     }
@@ -139,14 +143,18 @@ impl Manager {
         };
         let nodes_changed = {
             let (queue, desk, nodes) = self.for_changes();
+            let tunnelled = Arc::clone(&self.tunnelled);
             move |touched: &Touched| {
                 touched.nodes.iter().for_each(|node| queue.add(node));
+                touched.nodes.iter().for_each(|node| tunnelled.add(node));
                 desk.nodes_changed(touched, &nodes);
             }
         };
         let pods_changed = {
             let (queue, desk, nodes) = self.for_changes();
+            let tunnelled = Arc::clone(&self.tunnelled);
             move |touched: &Touched| {
+                touched.nodes.iter().for_each(|node| tunnelled.add(node));
                 if !touched.only_standing {
                     touched.nodes.iter().for_each(|node| queue.add(node));
                 }
@@ -199,8 +207,10 @@ impl Manager {
             pods: Arc::clone(&self.pods),
             metrics: Arc::clone(&self.metrics),
             queue: Arc::clone(&self.queue),
+            tunnelled: Arc::clone(&self.tunnelled),
             desk: Arc::clone(&self.desk),
             namespace: args.namespace.clone(),
+            tunnel_grace: args.tunnel_grace,
             workers: args.workers.into(),
             writes_per_second: args.writes_per_second,
             rotation: RotationTimes {
@@ -221,8 +231,11 @@ struct Parts {
     pods: Arc<Shelf<PodView>>,
     metrics: Arc<Metrics>,
     queue: Arc<Queue>,
+    /// Nodes to be looked at by `tunnel`.
+    tunnelled: Arc<Queue>,
     desk: Arc<Desk>,
     namespace: String,
+    tunnel_grace: Duration,
     workers: usize,
     writes_per_second: u32,
     rotation: RotationTimes,
@@ -336,6 +349,36 @@ impl Parts {
 }
 
 impl Parts {
+    fn tunnel(&self, over: CancellationToken) -> Running {
+        self.tunnelled.reclaim();
+        self.nodes
+            .nodes()
+            .iter()
+            .for_each(|node| self.tunnelled.add(node));
+        let metrics = self.metrics.of_controller(tunnel::NAME);
+        let tunnel = Tunnel {
+            nodes: Arc::clone(&self.nodes),
+            pods: Arc::clone(&self.pods),
+            namespace: self.namespace.clone(),
+            grace: self.tunnel_grace,
+            writer: tunnel::apply::Writer {
+                client: self.client.clone(),
+                recorder: self.recorder.clone(),
+                pace: Pace::new(self.writes_per_second, over.clone()),
+                metrics: metrics.clone(),
+            },
+            memory: tunnel::Memory::default(),
+        };
+        let queue = Arc::clone(&self.tunnelled);
+        Box::pin(controller::run(
+            Arc::new(tunnel),
+            queue,
+            self.workers,
+            metrics,
+            over,
+        ))
+    }
+
     fn certificates(&self, over: CancellationToken) -> Running {
         let metrics = self.metrics.of_controller(certificates::NAME);
         let safe = Safe::new(self.client.clone(), &self.namespace);

@@ -48,8 +48,11 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = lifetime)]
     pub certificate_lifetime: Duration,
     /// How long a new authority is trusted before it signs; 1 s to 24 h
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = trust_delay)]
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = within_a_day)]
     pub trust_delay: Duration,
+    /// How long the agent of the tunnel may be away before its node says so; 1 s to 24 h
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = within_a_day)]
+    pub tunnel_grace: Duration,
     /// Health and metrics, without authentication: /healthz, /readyz, /metrics
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:10271")]
     pub listen: SocketAddr,
@@ -74,7 +77,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_secs(10), LONGEST_LIFETIME)
 }
 
-fn trust_delay(text: &str) -> Result<Duration, String> {
+fn within_a_day(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_secs(1), Duration::from_hours(24))
 }
 

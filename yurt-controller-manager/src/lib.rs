@@ -2,8 +2,8 @@
 //!
 //! In reading order: what is asked for on the command line ([`args`], [`selection`]), how it is put together ([`app`]), which
 //! replica acts ([`leader`]), what is known of the cluster ([`cache`]), how controllers get their work ([`queue`],
-//! [`controller`], [`pace`], [`failure`]), the controllers themselves ([`autonomy`], [`pools`], [`certificates`]), and what
-//! is told of all that ([`metrics`]).
+//! [`controller`], [`pace`], [`failure`]), the controllers themselves ([`autonomy`], [`pools`], [`certificates`],
+//! [`tunnel`]), and what is told of all that ([`metrics`]).
 //!
 //! Each controller decides in pure functions and writes elsewhere. Invariants: only the leader writes; what is as it shall be
 //! is not written; where the manager fails nothing is evicted for it.
@@ -23,6 +23,7 @@ pub mod queue;
 pub mod autonomy;
 pub mod certificates;
 pub mod pools;
+pub mod tunnel;
 
 pub mod metrics;
 

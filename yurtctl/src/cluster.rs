@@ -119,6 +119,21 @@ impl Cluster {
         Ok(())
     }
 
+    /// Takes conditions of these types from a node.
+    pub async fn clear_conditions(&self, name: &str, types: &[&str]) -> Result<()> {
+        self.may_change().await?;
+        let gone = types
+            .iter()
+            .map(|kind| serde_json::json!({"type": kind, "$patch": "delete"}));
+        let patch = serde_json::json!({"status": {"conditions": gone.collect::<Vec<_>>()}});
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        nodes
+            .patch_status(name, &PatchParams::default(), &Patch::Strategic(&patch))
+            .await
+            .with_context(|| format!("take conditions of ours from node `{name}`"))?;
+        Ok(())
+    }
+
     /// The cluster's version, such as `v1.34.4`.
     pub async fn version(&self) -> Result<String> {
         let info = self

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use yurt_common::pool;
+use yurt_common::{autonomy, pool, tunnel};
 use yurtctl_node::facts::Facts;
 use yurtctl_node::journal::Outcome;
 use yurtctl_node::layout::{self, Site};
@@ -190,5 +190,8 @@ async fn forget(cluster: &Cluster, plan: &NodePlan) -> Result<()> {
     // What its yurthub has written there, it does not take away: it is gone.
     let written = [LABELLED_BY, summary::ANNOTATION, pool::PEER, pool::VOTES];
     let annotations = written.map(|annotation| (annotation, None)).into();
-    cluster.mark_node(&plan.node, &labels, &annotations).await
+    cluster.mark_node(&plan.node, &labels, &annotations).await?;
+    // Whoever keeps yurt-controller-manager, and asks for autonomy still, gets that one back from it.
+    let written = [tunnel::CONDITION, autonomy::CONDITION];
+    cluster.clear_conditions(&plan.node, &written).await
 }

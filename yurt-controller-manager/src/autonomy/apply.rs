@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -156,15 +156,8 @@ impl Writer {
             action: "NodeAutonomy".to_owned(),
             secondary: None,
         };
-        let reference = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Node".to_owned()),
-            name: Some(node.name.to_string()),
-            uid: Some(node.uid.to_string()),
-            ..ObjectReference::default()
-        };
         // An event that is lost is no reason to do the work again.
-        if let Err(error) = self.recorder.publish(&event, &reference).await {
+        if let Err(error) = self.recorder.publish(&event, &node.reference()).await {
             debug!(%error, "no event");
         }
     }

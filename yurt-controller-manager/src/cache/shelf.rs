@@ -133,6 +133,12 @@ impl<V: View> Shelf<V> {
             .collect()
     }
 
+    /// Whether `is` holds for any view.
+    pub fn any(&self, is: impl FnMut(&V) -> bool) -> bool {
+        let content = self.content.read().unwrap_or_else(PoisonError::into_inner);
+        content.views.values().any(is)
+    }
+
     /// All nodes that something here is about.
     pub fn nodes(&self) -> Vec<Arc<str>> {
         let content = self.content.read().unwrap_or_else(PoisonError::into_inner);

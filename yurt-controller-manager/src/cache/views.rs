@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
@@ -22,9 +22,17 @@ use crate::autonomy::condition::{self, Condition};
 use crate::autonomy::tolerations::{Held, NO_EXECUTE, SET_FOR, TAINTS, Toleration};
 use crate::autonomy::wish::{self, Wish};
 use crate::pools::said::{self, Votes};
+use crate::tunnel;
+use yurt_common::node_certificates::EDGE_LABEL;
 
 /// A static pod's shadow in the API; its kubelet runs it whatever the API says.
 const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// By these labels the chart names the pods of the tunnel's agents.
+const AGENT: [(&str, &str); 2] = [
+    ("app.kubernetes.io/part-of", "yurt"),
+    ("app.kubernetes.io/component", "tunnel-agent"),
+];
 
 /// What is kept of a Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +47,10 @@ pub struct NodeView {
     pub tainted: [Option<Timestamp>; 2],
     /// Its condition `NodeAutonomy`.
     pub condition: Option<Condition>,
+    /// Whether it is an edge node.
+    pub is_edge: bool,
+    /// Its condition `TunnelConnected`.
+    pub tunnel: Option<Condition>,
     /// Whether it is heard.
     pub readiness: Readiness,
     /// Its pool.
@@ -64,6 +76,8 @@ pub struct PodView {
     pub node: Arc<str>,
     /// What it tolerates, and what we have written on it; none where nobody would evict it, or nothing is left to save.
     pub evictable: Option<(Vec<Toleration>, Held)>,
+    /// Whether it calls itself an agent of the tunnel.
+    pub is_agent: bool,
     /// Whether it is ready, and by whom if not. Views that differ in it alone are equal.
     pub standing: Standing,
 }
@@ -72,6 +86,17 @@ impl NodeView {
     /// Whether it is silent, or tainted still because it was a moment ago.
     pub fn is_unheard(&self) -> bool {
         self.readiness.silent_since().is_some() || self.tainted[1].is_some()
+    }
+
+    /// As events name it.
+    pub fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(self.name.to_string()),
+            uid: Some(self.uid.to_string()),
+            ..ObjectReference::default()
+        }
     }
 }
 
@@ -227,20 +252,22 @@ impl View for NodeView {
             metadata.labels.unwrap_or_default(),
             metadata.annotations.unwrap_or_default(),
         );
+        let condition = |kind: &str| {
+            let mut conditions = object.status.conditions.iter();
+            conditions.find(|one| one.kind == kind).cloned()
+        };
         Self {
             name: metadata.name.unwrap_or_default().into(),
             uid: text(metadata.uid),
+            is_edge: labels.get(EDGE_LABEL).is_some_and(|value| value == "true"),
+            tunnel: condition(tunnel::condition::TYPE),
+            condition: condition(condition::TYPE),
             wish: wish::of(&labels, &annotations),
             readiness: Readiness::of(&object.status.conditions),
             pool: said::pool(&labels),
             peer: said::peer(&annotations),
             votes: said::votes(&annotations).map(Arc::new),
             tainted: TAINTS.map(|(key, _)| since(key)),
-            condition: object
-                .status
-                .conditions
-                .into_iter()
-                .find(|one| one.kind == condition::TYPE),
         }
     }
 
@@ -255,6 +282,8 @@ impl View for PodView {
     fn of(object: ReadPod) -> Self {
         let metadata = object.metadata;
         let annotations = metadata.annotations.unwrap_or_default();
+        let labels = metadata.labels.unwrap_or_default();
+        let labelled = |(name, value): &(&str, &str)| labels.get(*name).is_some_and(|found| found == value);
         let annotation = |name: &str| annotations.get(name).map(|text| text.as_str().into());
         let of_daemon_set = metadata
             .owner_references
@@ -274,6 +303,7 @@ impl View for PodView {
             uid: text(metadata.uid),
             version: text(metadata.resource_version),
             node: object.spec.node_name.into(),
+            is_agent: of_daemon_set && AGENT.iter().all(labelled),
             evictable: (!exempt).then_some((object.spec.tolerations, held)),
             standing: Standing::of(&object.status.conditions, ending),
         }

@@ -14,3 +14,4 @@ mod leader;
 mod pools;
 mod rights;
 mod servers;
+mod tunnel;

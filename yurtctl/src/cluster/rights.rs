@@ -30,7 +30,7 @@ pub enum Purpose {
     Remember,
 }
 
-/// A right, as RBAC names it.
+/// A right, as RBAC names it: verb, group, and resource, with a part of it behind a slash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// To something in yurtctl's namespace.
@@ -108,8 +108,9 @@ const CONTROLLER: [Right; 8] = [
 ];
 
 /// A change of nodes: their rights, their labels, pods that are restarted.
-const CHANGE: [Right; 9] = [
+const CHANGE: [Right; 10] = [
     Right::Anywhere("patch", "", "nodes"),
+    Right::Anywhere("patch", "", "nodes/status"),
     Right::Anywhere("create", RBAC, "clusterrolebindings"),
     Right::Anywhere("patch", RBAC, "clusterrolebindings"),
     Right::Anywhere("delete", RBAC, "clusterrolebindings"),
@@ -257,14 +258,20 @@ impl Cluster {
     }
 
     async fn has(&self, right: Right) -> Result<bool> {
-        let resource =
-            |verb: &str, group: &str, resource: &str, namespace: Option<String>| ResourceAttributes {
+        let resource = |verb: &str, group: &str, resource: &str, namespace: Option<String>| {
+            let (resource, subresource) = match resource.split_once('/') {
+                Some((resource, part)) => (resource, Some(part.to_owned())),
+                None => (resource, None),
+            };
+            ResourceAttributes {
                 verb: Some(verb.to_owned()),
                 group: Some(group.to_owned()),
                 resource: Some(resource.to_owned()),
+                subresource,
                 namespace,
                 ..ResourceAttributes::default()
-            };
+            }
+        };
         let mut spec = SelfSubjectAccessReviewSpec::default();
         match right {
             Right::Inside(verb, group, kind) => {

@@ -268,3 +268,6 @@ impl Inner {
         info!("the cloud is there; its mirror pods are shown again, for the kubelet to replace");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,12 +47,12 @@ fn put_static(node: &Node, namespace: &Namespace, version: usize) -> Result<()> 
 }
 
 /// Waits until the cloud has the mirror pod of the manifest's `version`, and knows it to be ready.
-fn wait_mirrored(namespace: &Namespace, pod: &str, version: usize) -> Result<()> {
+fn wait_mirrored(namespace: &Namespace, pod: &str, version: &str) -> Result<()> {
     let what = format!("the cloud to have version {version} of the static pod");
     wait_for(&what, POD_DEADLINE, || {
         let mirror = namespace.pod(pod)?;
         let found = &mirror["metadata"]["annotations"]["version"];
-        ensure!(*found == version.to_string(), "version {found}");
+        ensure!(found == version, "version {found}");
         Ok(Some(()))
     })?;
     namespace.wait_ready(pod, POD_DEADLINE)
@@ -149,7 +149,7 @@ fn what_happens_while_cut_is_told_here_at_once_and_there_with_its_time() -> Resu
         }
         Ok(Some(()))
     })?;
-    wait_mirrored(&namespace, &steady, 2)?;
+    wait_mirrored(&namespace, &steady, "2")?;
     let agreed = caller.wait_settled(&all, joining, POD_DEADLINE)?;
     node.exec_ok(["rm", MANIFEST])?;
     wait_for("the static pod to go", POD_DEADLINE, || {

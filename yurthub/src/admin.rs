@@ -78,6 +78,7 @@ impl Overview {
             .upstream_connections
             .set(self.hub.upstream.connections() as i64);
         let (mut objects, mut watchers, mut ring_bytes, mut written, mut corrected) = (0, 0, 0, 0, 0);
+        let mut stand_ins = 0;
         let mut states = std::collections::HashMap::new();
         for scope in self.hub.mirror.scopes() {
             let figures = scope.figures();
@@ -86,6 +87,7 @@ impl Overview {
             ring_bytes += figures.ring_bytes;
             written += figures.written;
             corrected += figures.corrected;
+            stand_ins += figures.stand_ins;
             *states.entry(scope.state().as_str()).or_insert(0) += 1;
         }
         for state in [
@@ -104,6 +106,7 @@ impl Overview {
         gauges.ring_bytes.set(ring_bytes as i64);
         gauges.journal_entries.set(written as i64);
         gauges.endpoint_overlays.set(corrected as i64);
+        gauges.mirror_pod_stand_ins.set(stand_ins as i64);
         let (events, bytes) = self.hub.events.size();
         gauges.event_journal_entries.set(events as i64);
         gauges.event_journal_bytes.set(bytes as i64);

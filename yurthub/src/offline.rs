@@ -3,6 +3,7 @@
 pub mod events;
 pub mod journal;
 pub mod lease;
+pub mod mirror_pods;
 pub mod overlay;
 pub mod replay;
 pub mod reviews;

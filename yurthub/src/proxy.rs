@@ -2,6 +2,7 @@
 
 mod filtered;
 mod forwarded;
+mod mirror_pods;
 mod mirrored;
 mod offline;
 mod person;

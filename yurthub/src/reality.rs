@@ -8,6 +8,7 @@
 //! - [`Local`] gives it to the scopes, which ask for each object that the cloud changes (`mirror/scope/endpoints.rs`):
 //!   what the cloud says of other endpoints is never held back, and what it says of these never shown in between.
 //! - [`keeper`] follows the kubelet's pods, and has the objects compared that a change concerns.
+//! - `heirs` knows of which pods the cloud tells that others have replaced meanwhile.
 //! - `pods` and `services` read from the mirror what the rules need.
 //! - [`boot`] knows which pods the kubelet has not reported since the node started.
 //! - [`neighbours`] knows which other nodes cannot be reached while the cloud is away.
@@ -18,9 +19,10 @@
 
 pub mod boot;
 pub mod facts;
+mod heirs;
 pub mod keeper;
 pub mod neighbours;
-mod pods;
+pub(crate) mod pods;
 mod services;
 
 use std::collections::BTreeSet;

@@ -37,6 +37,8 @@ pub enum Failure {
     NotFound,
     /// The node of this name exists already.
     NodeExists(Arc<str>),
+    /// A pod of this name is on this node already.
+    PodExists(String),
     /// An event of this name is in the journal.
     EventExists(String),
     /// The object is another one than the request means.
@@ -133,6 +135,7 @@ fn status_of(failure: Failure, path: Option<&ResourcePath>) -> Status {
             ..Status::new(404, "NotFound", format!("{} not found", described(path)))
         },
         Failure::NodeExists(name) => exists("", "nodes", &name),
+        Failure::PodExists(name) => exists("", "pods", &name),
         Failure::EventExists(name) => exists(path.map_or("", |path| path.group.as_str()), "events", &name),
         Failure::Conflict(why) => Status::new(409, "Conflict", why),
         Failure::BadBody(why) => Status::new(400, "BadRequest", why),

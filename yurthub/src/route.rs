@@ -100,7 +100,7 @@ fn decide_write(request: &Request, identity: &Identity, situation: Situation<'_>
         Identity::Bearer => WriteClass::Other,
     };
     match (class, situation.cloud_reachable) {
-        (WriteClass::Other, true) => (Route::Forward, Why::Write),
+        (WriteClass::Other | WriteClass::MirrorPod, true) => (Route::Forward, Why::Write),
         (WriteClass::Other, false) => (Route::Refuse(Refusal::NeedsCloud), Why::CloudAway),
         // What is still to be replayed must not be overtaken.
         (class, true) if situation.journaled => (Route::OfflineWrite(class), Why::OwnWrite),

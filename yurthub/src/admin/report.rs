@@ -149,6 +149,7 @@ impl Overview {
                 "ringBytes": figures.ring_bytes,
                 "written": figures.written,
                 "corrected": figures.corrected,
+                "standIns": figures.stand_ins,
                 "message": scope.denied().map(|status| status.message),
             })
         };

@@ -38,6 +38,8 @@ pub struct Gauges {
     pub journal_entries: Gauge,
     /// Objects shown with other endpoints than the cloud's.
     pub endpoint_overlays: Gauge,
+    /// Pods that stand in for mirror pods.
+    pub mirror_pod_stand_ins: Gauge,
     /// Events that wait for the cloud.
     pub event_journal_entries: Gauge,
     /// The same in bytes.
@@ -87,6 +89,11 @@ impl Gauges {
                 "endpoint_overlays",
                 "EndpointSlices and Endpoints shown otherwise than the cloud has them",
                 &self.endpoint_overlays,
+            ),
+            (
+                "mirror_pod_stand_ins",
+                "Mirror pods that were replaced or deleted on this node while the cloud is away",
+                &self.mirror_pod_stand_ins,
             ),
             (
                 "event_journal_entries",

@@ -47,7 +47,7 @@ impl Mirror {
             },
             name,
         );
-        let mut absent = false;
+        let (mut absent, mut deleted, mut elsewhere) = (false, false, false);
         let mut second_choice = None;
         for scope in self.of_resource(sight, path) {
             let coverage = coverage(&scope.key, path, name);
@@ -61,10 +61,16 @@ impl Mirror {
                 Ok((wire, item)) if reads(formats, wire.encoding) => {
                     second_choice = Some(Lookup::Found { wire, item });
                 }
-                Ok(_) | Err(Missing::Unknown) => {}
-                Err(Missing::Absent) => absent |= coverage == Coverage::Whole,
+                Ok(_) => elsewhere = true,
+                Err(Missing::Unknown) => {}
+                Err(Missing::Absent) => {
+                    absent |= coverage == Coverage::Whole;
+                    deleted |= scope.is_deleted_here(&key);
+                }
             }
         }
+        // Names are unique: what this node's kubelet has deleted, and made no other of, is nowhere.
+        let absent = absent || deleted && !elsewhere;
         Ok(second_choice.unwrap_or(if absent { Lookup::Absent } else { Lookup::Unknown }))
     }
 

@@ -10,6 +10,7 @@ pub mod endpoints;
 mod figures;
 mod history;
 mod overlays;
+mod stand_ins;
 mod state;
 mod view;
 mod watchers;
@@ -28,11 +29,13 @@ use yurthub_store::{Batch, Protection, Store, StoreError};
 
 pub use changes::{Change, ChangeKind};
 pub use figures::Figures;
+pub use stand_ins::Heir;
 pub use state::State;
 pub use view::{Missing, Shown, Source, View};
 pub(super) use watchers::{Cursor, Poll};
 
 use history::Past;
+use stand_ins::StandIn;
 
 use super::key::ScopeKey;
 use super::ring::{Limit, Ring};
@@ -95,6 +98,7 @@ pub(super) struct Inner {
     pub(super) complete: bool,
     pub(super) ring: Ring,
     pub(super) overlay: BTreeMap<Box<str>, Overlay>,
+    stand_ins: BTreeMap<Box<str>, StandIn>,
     /// Objects that list endpoints which this node may know better.
     near: BTreeSet<Box<str>>,
     wakers: Vec<Waker>,
@@ -137,6 +141,7 @@ impl Scope {
             complete: false,
             ring: Ring::new(limit, 0),
             overlay: BTreeMap::new(),
+            stand_ins: BTreeMap::new(),
             near: BTreeSet::new(),
             wakers: Vec::new(),
             watchers: 0,
@@ -261,9 +266,10 @@ impl Scope {
         })
     }
 
-    /// Keys of all objects.
+    /// Keys of all objects that are shown.
     pub fn keys(&self) -> Vec<Box<str>> {
-        self.lock().index.keys().cloned().collect()
+        let inner = self.lock();
+        inner.all_shown().into_iter().map(|(key, ..)| key).collect()
     }
 
     /// How this scope's answers are encoded; JSON before that is known.

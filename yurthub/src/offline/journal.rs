@@ -108,15 +108,16 @@ impl Journal {
         })
     }
 
-    /// Whether the kubelet wrote the object and the cloud does not have that yet.
+    /// Whether the kubelet wrote the object and the cloud does not have that yet, or never will: of a stand-in for a mirror
+    /// pod ([`super::mirror_pods`]).
     pub fn holds(&self, path: &ResourcePath, key: &str) -> bool {
-        self.mirror
-            .holding(path, key)
-            .iter()
-            .any(|scope| scope.overlay(key).is_some_and(|overlay| overlay.is_written()))
+        self.mirror.holding(path, key).iter().any(|scope| {
+            scope.has_stand_in(key) || scope.overlay(key).is_some_and(|overlay| overlay.is_written())
+        })
     }
 
-    /// Applies a patch of the status to the object as it is here. Durable when this returns.
+    /// Applies a patch of the status to the object as it is here. Durable when this returns, but for that of a stand-in
+    /// for a mirror pod: as that is kept in memory only, and the cloud does not know it.
     pub async fn write(
         &self,
         path: &ResourcePath,
@@ -137,13 +138,19 @@ impl Journal {
             };
             let patched = apply(scope, &wire, &item, patch)?;
             let overlay = Overlay::new(wire.encoding, &patched)?;
+            answer.get_or_insert_with(|| (wire, overlay.item.clone()));
+            if scope.has_stand_in(key) {
+                if !scope.change_here(key, &overlay) {
+                    return Err(JournalError::Unknown); // it has ended in this moment
+                }
+                continue;
+            }
             // An entry for each scope: after a restart all of them show what the kubelet wrote last.
             batch.put(entry_key(scope.id, key), overlay.item.clone(), Protection::Plain);
-            answer.get_or_insert_with(|| (wire, overlay.item.clone()));
             overlays.push((scope, overlay));
         }
         if overlays.is_empty() {
-            return Err(JournalError::Unknown);
+            return answer.ok_or(JournalError::Unknown);
         }
         self.store.write_durable(batch).await?;
         for (scope, overlay) in overlays {
@@ -153,8 +160,8 @@ impl Journal {
         answer.ok_or(JournalError::Unknown)
     }
 
-    /// Takes the turn of the replay.
-    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+    /// Takes the turn of a write or of the replay.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `PUT` of this node's Lease | acknowledged from memory | the last one is sent once |
 //! | `PATCH` of this node's or a pod's `status` | kept in the journal, seen by all local readers, then 200 | replayed by state |
+//! | `DELETE` and `POST` of mirror pods by this node's kubelet | done on a stand-in ([`super::mirror_pods`]), then 200 or 201 | the kubelet does it itself |
 //! | `POST` of a Node | 409 `AlreadyExists`, as the cloud would | – |
 //! | `POST` of a token of a service account | the last token of that pod and audience | the kubelet asks again soon |
 //! | `POST`, `PATCH`, `PUT` of Events, also by service accounts of this node | kept in the journal of events, then 201 or 200 | sent with their original times |
@@ -11,7 +12,8 @@
 //! | everything else | 503 | – |
 //!
 //! No answer claims that a write happened which is not durable here or applied there. (The Lease is the exception
-//! by nature: it only says that the node lives.)
+//! by nature: it only says that the node lives. Stand-ins for mirror pods say what the kubelet makes true by itself, as
+//! soon as it sees the cloud's pods again: they repeat what it knows from a file.)
 
 use http::Method;
 use yurthub_request::{Request, ResourcePath, Verb};
@@ -25,6 +27,8 @@ pub enum WriteClass {
     NodeStatus,
     /// Status of a pod, as this node's kubelet sees it.
     PodStatus,
+    /// The kubelet deletes or creates a pod: perhaps the mirror pod of a static pod.
+    MirrorPod,
     /// The kubelet introduces its node.
     NodeRegistration,
     /// The kubelet fetches a token for a pod.
@@ -46,6 +50,7 @@ impl WriteClass {
             Self::Lease => "lease",
             Self::NodeStatus => "node-status",
             Self::PodStatus => "pod-status",
+            Self::MirrorPod => "mirror-pod",
             Self::NodeRegistration => "node-registration",
             Self::Token => "token",
             Self::Event => "event",
@@ -85,6 +90,8 @@ pub fn class(request: &Request, node: &str) -> WriteClass {
         (("", "nodes", Some("status")), &Method::PATCH) if own => WriteClass::NodeStatus,
         (("", "nodes", None), &Method::POST) => WriteClass::NodeRegistration,
         (("", "pods", Some("status")), &Method::PATCH) => WriteClass::PodStatus,
+        (("", "pods", None), &Method::DELETE) if path.name.is_some() => WriteClass::MirrorPod,
+        (("", "pods", None), &Method::POST) if path.namespace.is_some() => WriteClass::MirrorPod,
         (("", "serviceaccounts", Some("token")), &Method::POST) => WriteClass::Token,
         (("authorization.k8s.io", "subjectaccessreviews", None), &Method::POST) => WriteClass::AccessReview,
         (("authentication.k8s.io", "tokenreviews", None), &Method::POST) => WriteClass::TokenReview,
@@ -193,19 +200,39 @@ mod tests {
                 "/apis/certificates.k8s.io/v1/certificatesigningrequests".into(),
                 WriteClass::Other,
             ),
-            ("DELETE", "/api/v1/namespaces/a/pods/b".into(), WriteClass::Other),
         ] {
-            let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let request = Request::parse(&method, &path.parse().unwrap(), &HeaderMap::new()).unwrap();
-            assert!(is_write(&request));
-            assert_eq!(class(&request, "edge1"), expected, "{method} {path}");
-            let of_account = class_of_account(&request);
-            assert_eq!(
-                of_account == WriteClass::Event,
-                expected == WriteClass::Event,
-                "{method} {path}"
-            );
-            assert!(matches!(of_account, WriteClass::Event | WriteClass::Other));
+            check(method, &path, expected);
         }
+    }
+
+    #[test]
+    fn mirror_pods_may_be_deleted_and_created_by_name() {
+        let pods = "/api/v1/namespaces/a/pods";
+        for (method, path, expected) in [
+            ("DELETE", format!("{pods}/b"), WriteClass::MirrorPod),
+            ("POST", pods.to_owned(), WriteClass::MirrorPod),
+            ("DELETE", format!("{pods}/b?dryRun=All"), WriteClass::Other),
+            ("DELETE", pods.to_owned(), WriteClass::Other),
+            ("POST", "/api/v1/pods".to_owned(), WriteClass::Other),
+            ("POST", format!("{pods}/b/eviction"), WriteClass::Other),
+            ("PUT", format!("{pods}/b"), WriteClass::Other),
+        ] {
+            check(method, &path, expected);
+        }
+    }
+
+    /// Of the kubelet of `edge1`; of a service account only events are anything.
+    fn check(method: &str, path: &str, expected: WriteClass) {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = Request::parse(&method, &path.parse().unwrap(), &HeaderMap::new()).unwrap();
+        assert!(is_write(&request));
+        assert_eq!(class(&request, "edge1"), expected, "{method} {path}");
+        let of_account = class_of_account(&request);
+        assert_eq!(
+            of_account == WriteClass::Event,
+            expected == WriteClass::Event,
+            "{method} {path}"
+        );
+        assert!(matches!(of_account, WriteClass::Event | WriteClass::Other));
     }
 }

@@ -248,6 +248,7 @@ impl Hub {
             WriteClass::NodeStatus | WriteClass::PodStatus => {
                 self.write_status(request, headers, &body, cloud).await
             }
+            WriteClass::MirrorPod => self.write_mirror_pod(request, headers, &body, cloud).await,
             WriteClass::NodeRegistration => self.register_node(cloud),
             WriteClass::Token => self.last_token(request, headers, &body, cloud),
             WriteClass::Event => self.write_event(identity, request, headers, &body).await,

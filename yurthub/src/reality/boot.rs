@@ -203,6 +203,7 @@ mod tests {
         let found = Found {
             version,
             uid: "u1".into(),
+            mirrors: None,
             pod: LocalPod {
                 ips: vec![ip.parse().unwrap()],
                 ..LocalPod::default()

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use yurthub_endpoints::LocalPod;
 use yurthub_store::{Store, StoreError};
 
 use super::Local;
@@ -91,16 +90,12 @@ impl Keeper {
 
     fn facts(&mut self) -> Facts {
         let away = self.cloud.state().phase == Phase::Down;
-        let pods = self.pods.read(&self.mirror, away).map(|found| {
-            let reported = self.boot.settle(found);
-            let pods = found.values().map(|found| {
-                let pod = LocalPod {
-                    reported: reported.get(&found.uid).is_none_or(|reported| *reported),
-                    ..found.pod.clone()
-                };
-                (found.uid.clone(), pod)
-            });
-            pods.collect::<BTreeMap<_, _>>()
+        let found = self.pods.read(&self.mirror, away);
+        let reported = found.map(|found| self.boot.settle(found));
+        let pods = reported.map(|reported| {
+            let pods = self.pods.of_endpoints();
+            pods.map(|(uid, found)| (uid.to_owned(), found.reported(&reported)))
+                .collect::<BTreeMap<_, _>>()
         });
         Facts {
             pods,

@@ -7,9 +7,11 @@ use tracing::warn;
 use yurthub_endpoints::LocalPod;
 use yurthub_object::meta;
 
+use super::heirs::Heirs;
 use crate::mirror::Mirror;
 use crate::mirror::key::ScopeKey;
 use crate::mirror::scope::{Missing, Scope, State};
+use crate::offline::mirror_pods::MIRROR;
 
 /// A pod of this node.
 #[derive(Debug, Clone)]
@@ -17,12 +19,14 @@ pub(super) struct Found {
     /// Version under which it is shown.
     pub(super) version: u64,
     pub(super) uid: String,
+    /// Which static pod it mirrors, where it is a mirror pod.
+    pub(super) mirrors: Option<String>,
     /// As if it had been reported since the boot.
     pub(super) pod: LocalPod,
 }
 
 /// Whether a scope holds the kubelet's pods.
-pub(super) fn is_source(key: &ScopeKey) -> bool {
+pub(crate) fn is_source(key: &ScopeKey) -> bool {
     super::is_of_node(key)
         && key.resource == "pods"
         && key.namespace.is_none()
@@ -34,6 +38,7 @@ pub(super) fn is_source(key: &ScopeKey) -> bool {
 #[derive(Default)]
 pub(super) struct Pods {
     found: BTreeMap<Box<str>, Found>,
+    heirs: Heirs,
 }
 
 impl Pods {
@@ -49,7 +54,15 @@ impl Pods {
                 Err(Missing::Unknown) => return None,
             }
         }
+        self.heirs.note(scope.heirs(), &self.found);
         Some(&self.found)
+    }
+
+    /// By which pod the endpoints of which UID are to be shown. Of several for one UID the last counts: it takes the
+    /// place of the pod that the cloud still has.
+    pub(super) fn of_endpoints(&self) -> impl Iterator<Item = (&str, &Found)> {
+        let own = self.found.values().map(|found| (found.uid.as_str(), found));
+        own.chain(self.heirs.pods(&self.found))
     }
 }
 
@@ -66,21 +79,24 @@ fn newest(mirror: &Mirror, away: bool) -> Option<Arc<Scope>> {
     let ranked = scopes
         .into_iter()
         .filter_map(|scope| Some((rank(&scope)?, scope)));
-    let newest = ranked.max_by_key(|(rank, scope)| (*rank, scope.version()));
+    // Of scopes in several encodings only one may have the pods that stand in.
+    let newest = ranked.max_by_key(|(rank, scope)| (*rank, scope.heirs().len(), scope.version()));
     newest.map(|(_, scope)| scope)
 }
 
 fn read(scope: &Scope, key: &str) -> Result<Found, Missing> {
     let (wire, item) = scope.object(key).unwrap_or(Err(Missing::Unknown))?;
     let read = meta::read(wire.encoding, &item)
-        .and_then(|read| Ok((read, LocalPod::read(wire.encoding, &item, true)?)));
-    let (read, pod) = read.map_err(|error| {
+        .and_then(|read| Ok((read, LocalPod::read(wire.encoding, &item, true)?)))
+        .and_then(|(read, pod)| Ok((read, pod, meta::annotation(wire.encoding, &item, MIRROR)?)));
+    let (read, pod, mirrors) = read.map_err(|error| {
         warn!(key, %error, "showing all endpoints as the cloud has them: a pod of this node cannot be read");
         Missing::Unknown
     })?;
     Ok(Found {
         version: read.resource_version,
         uid: read.uid,
+        mirrors,
         pod,
     })
 }

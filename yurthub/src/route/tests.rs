@@ -135,14 +135,14 @@ fn each_kind_of_request_goes_where_the_table_says() {
             "/api/v1/namespaces/a/pods".into(),
             PROTOBUF,
             Forward,
-            Refuse(NeedsCloud),
+            OfflineWrite(WriteClass::MirrorPod),
         ),
         (
             "DELETE",
             "/api/v1/namespaces/a/pods/b".into(),
             PROTOBUF,
             Forward,
-            Refuse(NeedsCloud),
+            OfflineWrite(WriteClass::MirrorPod),
         ),
         (
             "PATCH",

@@ -10,6 +10,7 @@ use yurthub_object::{Encoding, list};
 
 use crate::hub::{Hub, JSON, PROTOBUF, header, json as body, may_do_everything, server};
 
+pub(crate) mod mirror_pods;
 mod untaken;
 mod writes;
 

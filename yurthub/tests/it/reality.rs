@@ -2,6 +2,7 @@
 //!
 //! The kit has no controllers, so the slices are what a test writes: the cloud never catches up by itself.
 
+mod mirror_pods;
 mod neighbours;
 mod pool;
 mod slices;

@@ -55,6 +55,7 @@ pub(super) async fn watch(
         // The server is there now: if it has another past, a question from now on tells.
         scope.set_resumption(context.history.resumed());
     }
+    scope.end_stand_ins();
     scope.set_state(State::Live);
     *backoff = FIRST_BACKOFF;
     context.replay.scope_is_live(scope);

@@ -39,6 +39,7 @@ impl Scope {
     pub fn apply(&self, changes: Vec<Change>, version: u64) -> Result<(), StoreError> {
         let wakers = {
             let mut inner = self.lock();
+            inner.end_stand_ins(self);
             let mut batch = Batch::new();
             for change in changes {
                 inner.change(self, change, &mut batch);
@@ -56,6 +57,7 @@ impl Scope {
     pub fn bookmark(&self, version: u64) {
         let wakers = {
             let mut inner = self.lock();
+            inner.end_stand_ins(self);
             inner.reach(version);
             std::mem::take(&mut inner.wakers)
         };
@@ -74,6 +76,7 @@ impl Scope {
         batch.delete_prefix(record::object_prefix(self.id));
         inner.index.clear();
         inner.near.clear();
+        inner.stand_ins.clear(); // all watchers list anew
         inner.overlay.retain(|_, overlay| overlay.is_written());
         for (key, object_version, object) in objects {
             // What the kubelet wrote is laid over the object of now, and is to be sent again where it differs.
@@ -117,6 +120,7 @@ impl Scope {
             return Ok(());
         }
         inner.index.clear();
+        inner.stand_ins.clear();
         inner.overlay.clear();
         inner.near.clear();
         inner.complete = false;

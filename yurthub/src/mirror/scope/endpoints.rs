@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use tracing::warn;
+use yurthub_object::watch::EventType;
 use yurthub_store::StoreError;
 
 use super::{Inner, Scope, Wire};
@@ -53,7 +54,7 @@ impl Scope {
                 (None, None) => return Ok(()),
                 (Some(before), Some(now)) if before.shows(wire.encoding, &now.item) => return Ok(()),
                 (_, Some(now)) => {
-                    inner.show(self, &wire, (now.version, &now.item));
+                    inner.tell(self, &wire, EventType::Modified, &now);
                     inner.overlay.insert(key.into(), now);
                 }
                 (Some(_), None) => {

@@ -19,6 +19,8 @@ pub struct Figures {
     pub written: usize,
     /// Objects shown with other endpoints than the cloud's.
     pub corrected: usize,
+    /// Pods that stand in for mirror pods, those among them that hide one.
+    pub stand_ins: usize,
     /// Bytes of all objects.
     pub bytes: u64,
 }
@@ -41,6 +43,7 @@ impl Scope {
             ring_bytes,
             written,
             corrected: inner.overlay.len() - written,
+            stand_ins: inner.stand_ins.len(),
             bytes: inner.index.values().map(|entry| u64::from(entry.length)).sum(),
         }
     }

@@ -19,16 +19,8 @@ impl Scope {
 
     /// Keys and versions of all objects as they are shown.
     pub fn shown_versions(&self) -> Vec<(Box<str>, u64)> {
-        let inner = self.lock();
-        let version = |key, of_cloud| {
-            let overlay: Option<&Overlay> = inner.overlay.get(key);
-            overlay.map_or(of_cloud, |overlay| overlay.version)
-        };
-        inner
-            .index
-            .iter()
-            .map(|(key, entry)| (key.clone(), version(key, entry.version)))
-            .collect()
+        let shown = self.lock().all_shown().into_iter();
+        shown.map(|(key, version, _)| (key, version)).collect()
     }
 
     /// Shows `overlay` in place of the cloud's object, as a change of this scope.
@@ -36,7 +28,9 @@ impl Scope {
         let wakers = {
             let mut inner = self.lock();
             let Some(wire) = inner.wire.clone() else { return };
-            inner.show(self, &wire, (overlay.version, &overlay.item));
+            if !inner.stand_ins.contains_key(key) {
+                inner.tell(self, &wire, EventType::Modified, &overlay);
+            }
             inner.overlay.insert(key.into(), overlay);
             std::mem::take(&mut inner.wakers)
         };
@@ -77,7 +71,7 @@ impl Scope {
         let item = self.stored(key)?;
         let wakers = {
             let mut inner = self.lock();
-            if !prepare(&mut inner) {
+            if !prepare(&mut inner) || inner.stand_ins.contains_key(key) {
                 return Ok(());
             }
             let (Some(item), Some(wire)) = (item, inner.wire.clone()) else {
@@ -111,20 +105,20 @@ impl Inner {
     }
 
     /// Tells watchers of an object as it is shown now. What selectors look at does not differ from the cloud's.
-    pub(super) fn show(&mut self, scope: &Scope, wire: &Wire, (version, item): (u64, &Bytes)) {
-        let frame = frames::encode(wire.encoding, EventType::Modified, &wire.item_type, item);
+    pub(super) fn tell(&mut self, scope: &Scope, wire: &Wire, event: EventType, now: &Overlay) {
+        let frame = frames::encode(wire.encoding, event, &wire.item_type, &now.item);
         let content = (scope.key.client == Client::Shared).then(|| Content {
-            item: item.clone(),
+            item: now.item.clone(),
             previous: None,
         });
-        self.ring.push(version, EventType::Modified, frame, content);
+        self.ring.push(now.version, event, frame, content);
     }
 
     /// Tells watchers of the cloud's object again, under a version of this node's own: the cloud's is older than what
     /// they have seen, and they would not look at it.
     pub(super) fn show_clouds(&mut self, scope: &Scope, wire: &Wire, item: &Bytes) {
         if let Ok(shown) = Overlay::new(wire.encoding, item) {
-            self.show(scope, wire, (shown.version, &shown.item));
+            self.tell(scope, wire, EventType::Modified, &shown);
         }
     }
 }

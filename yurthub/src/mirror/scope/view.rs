@@ -80,16 +80,14 @@ impl Scope {
             version: inner.ring.own_version().unwrap_or(inner.version),
             seq: inner.ring.end(),
             objects: inner
-                .index
-                .iter()
-                .map(|(key, entry)| (key.clone(), inner.shown_length(key, *entry)))
+                .all_shown()
+                .into_iter()
+                .map(|(key, _, length)| (key, length))
                 .collect(),
-            overlay: inner
-                .overlay
-                .iter()
-                .map(|(key, overlay)| (key.clone(), overlay.item.clone()))
-                .collect(),
+            overlay: inner.all_over(),
         };
+        // With stand-ins the keys are not those of the store, and the objects are the pods of one node.
+        let permit = permit.filter(|_| inner.stand_ins.is_empty());
         let source = if let Some(permit) = permit {
             Source::Stored(self.store.snapshot()?, permit)
         } else if let Some(items) = self.load(&shown)? {
@@ -125,10 +123,10 @@ impl Scope {
             let Some(wire) = inner.wire.clone() else {
                 return Ok(Err(Missing::Unknown));
             };
-            if let Some(overlay) = inner.overlay.get(key) {
-                return Ok(Ok((wire, overlay.item.clone())));
+            if let Some(over) = inner.over(key) {
+                return Ok(Ok((wire, over.item.clone())));
             }
-            (wire, inner.complete, inner.index.contains_key(key))
+            (wire, inner.complete, inner.is_shown(key))
         };
         if !indexed {
             return Ok(Err(if complete {
@@ -152,8 +150,8 @@ impl Scope {
         }
     }
 
-    /// Whether the object is in the scope.
+    /// Whether the object is in the scope, as it is shown.
     pub fn contains(&self, key: &str) -> bool {
-        self.lock().index.contains_key(key)
+        self.lock().is_shown(key)
     }
 }

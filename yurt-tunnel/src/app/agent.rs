@@ -63,7 +63,7 @@ async fn proof(args: &args::Agent, background: &mut JoinSet<()>) -> Result<(Iden
         let material = files.read()?;
         let (identity, trust) = files::channels(&material);
         let read = (identity.subscribe(), trust.subscribe());
-        background.spawn(files.follow(move |material| {
+        background.spawn(files.follow(files::LOOK, move |material| {
             identity.send_replace(Some(Arc::clone(&material.identity)));
             trust.send_replace(Arc::clone(&material.roots));
         }));

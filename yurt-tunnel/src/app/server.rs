@@ -120,7 +120,7 @@ fn by_files(args: &args::Server, files: Files, background: &mut JoinSet<()>) -> 
         nodes: None,
     };
     background.spawn(folders.follow(members, Arc::clone(&verifier)));
-    background.spawn(files.follow(move |material| {
+    background.spawn(files.follow(files::LOOK, move |material| {
         identity.send_replace(Some(Arc::clone(&material.identity)));
         trust.send_replace(Arc::clone(&material.roots));
         if let Err(error) = verifier.trust(&material.trust) {

@@ -8,6 +8,7 @@
 
 mod bytes;
 mod door;
+mod door_tls;
 mod failures;
 mod identity;
 mod link;

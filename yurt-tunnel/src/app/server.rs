@@ -28,7 +28,7 @@ use crate::identity::{self, Keeper};
 use crate::kubelets::Rules;
 use crate::members::{self, Times};
 use crate::nodes;
-use crate::protocol::Member;
+use crate::protocol::{Member, VERSIONS};
 use crate::server::listen::Listeners;
 use crate::server::{self, Server};
 use crate::transport::race::Dialling;
@@ -62,6 +62,7 @@ pub async fn run(args: args::Server, stop: impl Future<Output = ()> + Send) -> R
         members: knowledge.members,
         budget: args.memory_budget as usize * (1 << 20),
         congestion: args.common.congestion,
+        versions: VERSIONS,
         metrics: Arc::default(),
     });
     let listeners = listen(&server, args.listen).await?;

@@ -19,6 +19,7 @@ use yurt_testkit::wait_for;
 use yurt_tunnel::agent::targets::Targets;
 use yurt_tunnel::agent::{self, Agent, Times};
 use yurt_tunnel::files;
+use yurt_tunnel::protocol::VERSIONS;
 use yurt_tunnel::server::listen::Listeners;
 use yurt_tunnel::server::{self, Server};
 use yurt_tunnel::transport::quic::Congestion;
@@ -50,6 +51,7 @@ impl Tunnel {
             members: watch::Sender::default(),
             budget: 1 << 30,
             congestion: Congestion::default(),
+            versions: VERSIONS,
             metrics: Arc::default(),
         });
         let at = ([127, 0, 0, 1], 0).into();
@@ -70,6 +72,7 @@ impl Tunnel {
             folder: None,
             sessions: 1,
             times: Times::default(),
+            versions: VERSIONS,
             metrics: Arc::default(),
         });
         let mut tasks = JoinSet::new();

@@ -16,3 +16,4 @@ mod liveness;
 mod servers;
 mod stage;
 mod storm;
+mod versions;

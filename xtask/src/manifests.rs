@@ -22,7 +22,7 @@ const FILE: &str = "manifests/yurt.yaml";
 /// Every value at something else than its default.
 const EVERY_VALUE: &str = "ci/every-value.yaml";
 /// What the schema must refuse, as `--set` takes it.
-const REFUSED: [&str; 23] = [
+const REFUSED: [&str; 28] = [
     "hub.dataDri=/data",
     "hub.dataDir=/data",
     "hub.nodeName=edge1",
@@ -44,6 +44,11 @@ const REFUSED: [&str; 23] = [
     "tunnel.server.kubeletPorts={0}",
     "tunnel.server.reserved={example.com}",
     "tunnel.server.sniListen=10250",
+    "tunnel.server.redirect=false",
+    "tunnel.server.connect.socketDir=run/yurt-tunnel",
+    "tunnel.server.connect.socketDir=/run/../etc",
+    "tunnel.server.connect.listen=10271",
+    "tunnel.server.connect.listen=127.0.0.1:10271",
     "tunnel.server.memoryBudgetMib=8",
     "tunnel.congestion=new_reno",
 ];

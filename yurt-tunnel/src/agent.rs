@@ -23,7 +23,7 @@ use tracing::warn;
 use crate::dial::refuse;
 use crate::inbound::Answers;
 use crate::metrics::Metrics;
-use crate::protocol::{Answer, Dial, Greeting};
+use crate::protocol::{Answer, Dial, Greeting, Versions};
 use crate::relay;
 use crate::transport::race::Dialling;
 use crate::transport::stream::TunnelStream;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub sessions: usize,
     /// How often it looks.
     pub times: Times,
+    /// What it speaks.
+    pub versions: Versions,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -83,6 +85,7 @@ pub struct Agent {
     folder: Option<PathBuf>,
     sessions: usize,
     times: Times,
+    versions: Versions,
     metrics: Arc<Metrics>,
     servers: watch::Sender<Servers>,
     /// Ids by slot.
@@ -102,6 +105,7 @@ impl Agent {
             folder: settings.folder,
             sessions: settings.sessions,
             times: settings.times,
+            versions: settings.versions,
             metrics: settings.metrics,
             servers: watch::Sender::default(),
             held: watch::Sender::default(),

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 /// How often they are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+pub const LOOK: Duration = Duration::from_secs(5);
 /// Bytes of a file, at most.
 const LARGEST: u64 = 1 << 20;
 
@@ -61,23 +61,30 @@ impl Files {
         })
     }
 
-    /// Reads them again and again; `changed` hears of it when something is different.
-    pub async fn follow(self, mut changed: impl FnMut(&Material) + Send) {
+    /// Reads them again and again, each time after `every`; `changed` hears of it when something is different from what it
+    /// was at this call.
+    pub fn follow(
+        self,
+        every: Duration,
+        mut changed: impl FnMut(&Material) + Send,
+    ) -> impl Future<Output = ()> + Send {
         let mut before = self.contents();
-        loop {
-            sleep(LOOK).await;
-            let now = self.contents();
-            if now == before {
-                continue;
-            }
-            match self.read() {
-                Ok(material) => {
-                    before = now;
-                    info!(certificate = %self.certificate.display(), "certificate, key or authorities are new");
-                    changed(&material);
+        async move {
+            loop {
+                sleep(every).await;
+                let now = self.contents();
+                if now == before {
+                    continue;
                 }
-                // They may be half written.
-                Err(error) => warn!(error = format!("{error:#}"), "what is new is not taken yet"),
+                match self.read() {
+                    Ok(material) => {
+                        before = now;
+                        info!(certificate = %self.certificate.display(), "certificate, key or authorities are new");
+                        changed(&material);
+                    }
+                    // They may be half written.
+                    Err(error) => warn!(error = format!("{error:#}"), "what is new is not taken yet"),
+                }
             }
         }
     }

@@ -1,9 +1,16 @@
-//! Reads greetings so that waiting for one can be given up without losing half of it.
+//! Reads greetings so that waiting for one can be given up without losing half of it, and ends a stream of greetings so that
+//! the other end has read the first one.
 
 use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::protocol::{self, Greeting, PREFIX};
-use crate::transport::stream::Reader;
+use crate::transport::stream::{Reader, TunnelStream};
+
+/// How long the other end may take to see for itself that there is no version in common.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A stream, and what was read of it so far.
 pub struct Incoming<'a> {
@@ -35,6 +42,18 @@ impl Incoming<'_> {
             self.bytes.extend_from_slice(&chunk);
         }
     }
+}
+
+/// Ends a stream where both ends have no version in common. A stream that is dropped is reset, and the other end might hear
+/// that instead of the greeting; when it has read that it finishes, too, or goes.
+pub async fn part(stream: TunnelStream) {
+    let TunnelStream {
+        mut reader,
+        mut writer,
+    } = stream;
+    // One that cannot be finished has ended already.
+    let _ = writer.finish();
+    let _ = timeout(FAREWELL, async { while let Ok(Some(_)) = reader.read().await {} }).await;
 }
 
 fn invalid(error: protocol::ProtocolError) -> io::Error {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::protocol::{Dial, Greeting, Hello, Member, ProtocolError};
+use crate::protocol::{Dial, Greeting, Hello, Member, ProtocolError, Versions};
 use crate::transport::stream::{Reader, TunnelStream, Writer};
 use crate::transport::{Connection, IDLE, read_message, write_message};
 
@@ -94,17 +94,22 @@ impl Inbound {
         })
     }
 
-    /// Greets the server `id`.
-    pub async fn greet(connection: Connection, id: String) -> io::Result<Self> {
+    /// Greets the server `id`, as one who speaks `versions`.
+    pub async fn greet(connection: Connection, id: String, versions: Versions) -> io::Result<Self> {
         let exchange = async {
             let mut stream = connection.greet().await?;
-            let ours = Hello::ours(Vec::new());
+            let ours = Hello::ours(versions, Vec::new());
             write_message(&mut stream.writer, &Greeting::Hello(ours.clone())).await?;
             let Greeting::Hello(theirs) = read_message(&mut stream.reader).await? else {
                 return Err(io::Error::other(ProtocolError::NoHello));
             };
-            let version = ours.agree(&theirs).map_err(io::Error::other)?;
-            Ok((stream, version, theirs.members))
+            match ours.agree(&theirs) {
+                Ok(version) => Ok((stream, version, theirs.members)),
+                Err(error) => {
+                    crate::greetings::part(stream).await;
+                    Err(io::Error::other(error))
+                }
+            }
         };
         let greeted = timeout(PATIENCE, exchange).await;
         let (greetings, version, members) =

@@ -6,14 +6,12 @@
 //!
 //! Invariant: no bytes from outside panic, or make this allocate more than [`LARGEST`].
 
+use std::io;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The oldest version that is spoken.
-pub const OLDEST: u16 = 1;
-/// The newest one.
-pub const NEWEST: u16 = 1;
 /// Bytes of a message's JSON, at most.
 pub const LARGEST: usize = 16 << 10;
 /// Bytes of a message's length.
@@ -26,6 +24,18 @@ pub const MOST_MEMBERS: usize = 32;
 pub const MOST_ADDRESSES: usize = 8;
 /// Letters of the words of a refusal, at most.
 const LONGEST_WORDS: usize = 512;
+
+/// The versions of the protocol that an end speaks: all from the oldest to the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// The oldest one.
+    pub oldest: u16,
+    /// The newest one.
+    pub newest: u16,
+}
+
+/// Those of this program.
+pub const VERSIONS: Versions = Versions { oldest: 1, newest: 1 };
 
 /// A server, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,11 +61,11 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// That of this program.
-    pub fn ours(members: Vec<Member>) -> Self {
+    /// That of this program, which speaks `versions`.
+    pub fn ours(versions: Versions, members: Vec<Member>) -> Self {
         Self {
-            min_version: OLDEST,
-            max_version: NEWEST,
+            min_version: versions.oldest,
+            max_version: versions.newest,
             program: env!("CARGO_PKG_VERSION").into(),
             members,
         }
@@ -227,6 +237,14 @@ pub enum ProtocolError {
     NoHello,
 }
 
+impl ProtocolError {
+    /// Whether `error` is that there is no common version.
+    pub fn is_of_versions(error: &io::Error) -> bool {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        matches!(inner, Some(Self::Version { .. }))
+    }
+}
+
 /// The length of a message, from its prefix.
 pub fn length(prefix: [u8; PREFIX]) -> Result<usize, ProtocolError> {
     let length = u32::from_be_bytes(prefix) as usize;
@@ -269,11 +287,15 @@ mod tests {
             ((1, 1), (1, 1), Some(1)),
             ((1, 2), (2, 3), Some(2)),
             ((1, 3), (1, 2), Some(2)),
+            ((0, 1), (1, 1), Some(1)),
+            ((1, 1), (0, 2), Some(1)),
             ((1, 1), (2, 3), None),
             ((2, 3), (1, 1), None),
+            ((2, 1), (1, 2), None),
         ] {
             let (a, b) = (hello(a.0, a.1), hello(b.0, b.1));
             assert_eq!(a.agree(&b).ok(), agreed);
+            assert_eq!(b.agree(&a).ok(), agreed);
         }
     }
 
@@ -309,7 +331,7 @@ mod tests {
             addresses: vec!["a".repeat(40); MOST_ADDRESSES],
         };
         let members = vec![member; MOST_MEMBERS];
-        assert!(encode(&Greeting::Hello(Hello::ours(members))).is_ok());
+        assert!(encode(&Greeting::Hello(Hello::ours(VERSIONS, members))).is_ok());
     }
 
     #[test]

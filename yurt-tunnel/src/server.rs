@@ -23,7 +23,7 @@ use yurt_common::node_certificates::verifier::Verifier;
 
 use crate::dial::{self, DialError};
 use crate::metrics::Metrics;
-use crate::protocol::{Dial, Member, Target};
+use crate::protocol::{Dial, Member, Target, Versions};
 use crate::transport::quic::Congestion;
 use crate::transport::stream::TunnelStream;
 use crate::transport::tls::Identity;
@@ -50,6 +50,8 @@ pub struct Settings {
     pub budget: usize,
     /// How fast is sent.
     pub congestion: Congestion,
+    /// What it speaks.
+    pub versions: Versions,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }
@@ -60,6 +62,7 @@ pub struct Server {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) members: watch::Sender<Vec<Member>>,
     pub(crate) congestion: Congestion,
+    pub(crate) versions: Versions,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
     pub(crate) peers: Peers,
@@ -80,6 +83,7 @@ impl Server {
             verifier: settings.verifier,
             members: settings.members,
             congestion: settings.congestion,
+            versions: settings.versions,
             metrics: settings.metrics,
             limits: Limits::new(settings.budget),
             peers: Peers::default(),

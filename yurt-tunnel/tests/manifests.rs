@@ -1,23 +1,71 @@
-//! The programs take what the manifests give them, and what is beside it in the pod fits.
+//! The programs take what the manifests and the chart give them, and what is beside it in the pod fits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 
 use clap::Parser as _;
 use serde::Deserialize as _;
 use serde_yaml::Value;
+use yurt_testkit::binary;
 use yurt_tunnel::args::{Args, End};
 use yurt_tunnel::network::Network;
 
 const MANIFESTS: &str = include_str!("../../manifests/yurt.yaml");
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/yurt");
+
+/// What Helm makes of the chart with these values; an error is what it complains of.
+fn rendered(values: &[&str]) -> Result<String, String> {
+    let mut helm = Command::new(binary("helm").unwrap());
+    helm.args(["template", "yurt", CHART]);
+    for value in values {
+        helm.args(["--set", value]);
+    }
+    // It would look for plugins and repositories of whoever runs it.
+    for name in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        helm.env(name, "/nonexistent");
+    }
+    let output = helm.output().unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+/// The specification of the pods of a DaemonSet.
+fn pod(manifests: &str, name: &str) -> Value {
+    let mut objects =
+        serde_yaml::Deserializer::from_str(manifests).map(|one| Value::deserialize(one).unwrap());
+    let set = objects.find(|object| object["kind"] == "DaemonSet" && object["metadata"]["name"] == name);
+    set.unwrap()["spec"]["template"]["spec"].clone()
+}
 
 /// The only container of a DaemonSet.
 fn container(name: &str) -> Value {
-    let mut objects =
-        serde_yaml::Deserializer::from_str(MANIFESTS).map(|one| Value::deserialize(one).unwrap());
-    let set = objects.find(|object| object["kind"] == "DaemonSet" && object["metadata"]["name"] == name);
-    set.unwrap()["spec"]["template"]["spec"]["containers"][0].clone()
+    pod(MANIFESTS, name)["containers"][0].clone()
+}
+
+/// What a container may beside what anybody may.
+fn capabilities(container: &Value) -> Vec<&str> {
+    let capabilities = &container["securityContext"]["capabilities"];
+    assert_eq!(capabilities["drop"][0], "ALL");
+    let added = capabilities["add"].as_sequence();
+    added.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// The volume that is mounted at `path`.
+fn mounted<'a>(pod: &'a Value, path: &Path) -> &'a Value {
+    let mounts = pod["containers"][0]["volumeMounts"].as_sequence().unwrap();
+    let mount = mounts
+        .iter()
+        .find(|mount| mount["mountPath"].as_str() == path.to_str());
+    let mut volumes = pod["volumes"].as_sequence().unwrap().iter();
+    volumes
+        .find(|volume| volume["name"] == mount.unwrap()["name"])
+        .unwrap()
 }
 
 /// Its arguments as the kubelet would give them on a host with this address.
@@ -94,4 +142,88 @@ fn the_agent_takes_what_its_daemonset_gives_it() {
     for path in [agent.servers_dir, agent.common.state_dir, agent.common.trust_file] {
         assert!(is_mounted(&container, &path.unwrap()));
     }
+}
+
+fn server_with(values: &[&str]) -> (Value, Box<yurt_tunnel::args::Server>) {
+    let pod = pod(&rendered(values).unwrap(), "yurt-tunnel-server");
+    let End::Server(server) = parsed(&pod["containers"][0], "10.0.0.1") else {
+        unreachable!("the arguments of a server");
+    };
+    (pod, server)
+}
+
+#[test]
+fn without_values_front_door_a_alone_is_open() {
+    let (pod, server) = server_with(&[]);
+    assert!(server.redirect_port.is_some());
+    assert_eq!((server.connect_socket, server.connect_listen), (None, None));
+    assert_eq!(capabilities(&pod["containers"][0]), ["NET_ADMIN"]);
+    assert_eq!(pod["volumes"].as_sequence().unwrap().len(), 1);
+}
+
+#[test]
+fn the_socket_of_front_door_b_is_in_a_folder_of_the_node() {
+    let values = [
+        "tunnel.server.connect.socketDir=/run/yurt-tunnel",
+        "tunnel.server.redirect=false",
+    ];
+    let (pod, server) = server_with(&values);
+    assert_eq!(server.redirect_port, None);
+    assert_eq!(
+        server.connect_socket.as_deref(),
+        Some(Path::new("/run/yurt-tunnel/connect.sock"))
+    );
+    assert_eq!(server.connect_listen, None);
+    // It touches no packets, and needs no right to.
+    assert_eq!(capabilities(&pod["containers"][0]), [""; 0]);
+    let folder = mounted(&pod, Path::new("/run/yurt-tunnel"));
+    assert_eq!(folder["hostPath"]["path"], "/run/yurt-tunnel");
+    assert_eq!(folder["hostPath"]["type"], "DirectoryOrCreate");
+    assert_eq!(
+        pod["containers"][0]["securityContext"]["runAsUser"].as_u64(),
+        Some(0)
+    );
+}
+
+#[test]
+fn front_door_b_over_tls_has_its_certificate_from_a_secret() {
+    let (pod, server) = server_with(&[
+        "tunnel.server.connect.listen=127.0.0.1:443",
+        "tunnel.server.connect.tlsSecret=door",
+    ]);
+    assert!(server.redirect_port.is_some(), "both doors are open");
+    assert_eq!(server.connect_listen, Some(([127, 0, 0, 1], 443).into()));
+    assert_eq!(
+        capabilities(&pod["containers"][0]),
+        ["NET_ADMIN", "NET_BIND_SERVICE"]
+    );
+    for (file, name) in [
+        (server.connect_cert_file, "tls.crt"),
+        (server.connect_key_file, "tls.key"),
+        (server.connect_client_ca_file, "ca.crt"),
+    ] {
+        let file = file.unwrap();
+        assert_eq!(file.file_name().and_then(|name| name.to_str()), Some(name));
+        let volume = mounted(&pod, file.parent().unwrap());
+        assert_eq!(volume["secret"]["secretName"], "door");
+        assert_eq!(volume["secret"]["defaultMode"].as_u64(), Some(0o400));
+    }
+}
+
+#[test]
+fn a_server_without_a_door_is_refused() {
+    for values in [
+        &["tunnel.server.redirect=false"][..],
+        &["tunnel.server.connect.listen=127.0.0.1:10271"],
+        &["tunnel.server.connect.socketDir=run"],
+    ] {
+        let refused = rendered(values).unwrap_err();
+        assert!(refused.contains("/tunnel/server"), "{values:?}: {refused}");
+    }
+    let (pod, server) = server_with(&[
+        "tunnel.server.redirect=false",
+        "tunnel.server.sniListen=0.0.0.0:443",
+    ]);
+    assert!(server.sni_listen.is_some() && server.redirect_port.is_none());
+    assert_eq!(capabilities(&pod["containers"][0]), ["NET_BIND_SERVICE"]);
 }

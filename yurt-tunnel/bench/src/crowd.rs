@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use yurt_tunnel::agent::targets::Targets;
 use yurt_tunnel::agent::{self, Agent};
 use yurt_tunnel::files::{self, Files};
+use yurt_tunnel::protocol::VERSIONS;
 use yurt_tunnel::transport::race::Dialling;
 
 use crate::tunnel::Stand;
@@ -84,6 +85,7 @@ impl Crowd {
                 folder: Some(servers.to_owned()),
                 sessions,
                 times: agent::Times::default(),
+                versions: VERSIONS,
                 metrics: Arc::default(),
             });
             agents.push(Arc::clone(&agent));

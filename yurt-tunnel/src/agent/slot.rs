@@ -15,6 +15,8 @@ use super::Agent;
 use super::backoff::Backoff;
 use super::servers::{self, Candidate, Servers};
 use crate::inbound::Inbound;
+use crate::protocol::ProtocolError;
+use crate::transport::Connection;
 use crate::transport::attempts::was_answered;
 use session::Running;
 
@@ -160,7 +162,7 @@ impl Agent {
             connection.close("another session is with this server already");
             return Err(Failure::Held(id));
         }
-        match Inbound::greet(connection, id).await {
+        match self.greet(connection, id).await {
             Ok(inbound) => {
                 self.told(inbound.members.clone());
                 Ok(self.start(inbound))
@@ -170,5 +172,14 @@ impl Agent {
                 Err(error.into())
             }
         }
+    }
+
+    /// Greets the server `id`; counts where there is no version that both speak.
+    async fn greet(&self, connection: Connection, id: String) -> io::Result<Inbound> {
+        let greeted = Inbound::greet(connection, id, self.versions).await;
+        if greeted.as_ref().is_err_and(ProtocolError::is_of_versions) {
+            self.metrics.refused("version");
+        }
+        greeted
     }
 }

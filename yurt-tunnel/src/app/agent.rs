@@ -17,6 +17,7 @@ use crate::args;
 use crate::files;
 use crate::identity::{self, Keeper};
 use crate::metrics::Metrics;
+use crate::protocol::VERSIONS;
 use crate::transport::race::Dialling;
 use crate::transport::tls::{Identity, Trust};
 use crate::trust::{self, TrustFile};
@@ -43,6 +44,7 @@ pub async fn run(args: args::Agent, stop: impl Future<Output = ()> + Send) -> Re
             ping: Duration::from_secs(args.ping_interval.into()),
             ..Times::default()
         },
+        versions: VERSIONS,
         metrics: Arc::new(Metrics::default()),
     });
     let health = health_listener(args.health_listen).await?;
@@ -63,7 +65,7 @@ async fn proof(args: &args::Agent, background: &mut JoinSet<()>) -> Result<(Iden
         let material = files.read()?;
         let (identity, trust) = files::channels(&material);
         let read = (identity.subscribe(), trust.subscribe());
-        background.spawn(files.follow(move |material| {
+        background.spawn(files.follow(files::LOOK, move |material| {
             identity.send_replace(Some(Arc::clone(&material.identity)));
             trust.send_replace(Arc::clone(&material.roots));
         }));

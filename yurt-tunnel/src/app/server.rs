@@ -28,7 +28,7 @@ use crate::identity::{self, Keeper};
 use crate::kubelets::Rules;
 use crate::members::{self, Times};
 use crate::nodes;
-use crate::protocol::Member;
+use crate::protocol::{Member, VERSIONS};
 use crate::server::listen::Listeners;
 use crate::server::{self, Server};
 use crate::transport::race::Dialling;
@@ -62,6 +62,7 @@ pub async fn run(args: args::Server, stop: impl Future<Output = ()> + Send) -> R
         members: knowledge.members,
         budget: args.memory_budget as usize * (1 << 20),
         congestion: args.common.congestion,
+        versions: VERSIONS,
         metrics: Arc::default(),
     });
     let listeners = listen(&server, args.listen).await?;
@@ -120,7 +121,7 @@ fn by_files(args: &args::Server, files: Files, background: &mut JoinSet<()>) -> 
         nodes: None,
     };
     background.spawn(folders.follow(members, Arc::clone(&verifier)));
-    background.spawn(files.follow(move |material| {
+    background.spawn(files.follow(files::LOOK, move |material| {
         identity.send_replace(Some(Arc::clone(&material.identity)));
         trust.send_replace(Arc::clone(&material.roots));
         if let Err(error) = verifier.trust(&material.trust) {

@@ -4,6 +4,8 @@
 //! sent after the dial has succeeded. What is no node of the tunnel is dialled directly, because the egress selector sends
 //! webhooks and aggregated APIs here, too.
 
+pub mod tls;
+
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

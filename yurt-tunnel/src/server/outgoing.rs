@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
@@ -14,13 +14,15 @@ use super::{Dialer, Server};
 use crate::agent::backoff::Backoff;
 use crate::dial::{DialError, refuse};
 use crate::inbound::{Answers, Health, Inbound};
-use crate::protocol::{Answer, Dial, Greeting, Member, NODES_AT_A_TIME, Reason};
+use crate::protocol::{Answer, Dial, Greeting, Member, NODES_AT_A_TIME, ProtocolError, Reason};
 use crate::relay;
 use crate::transport::attempts::was_answered;
 use crate::transport::race::Dialling;
 use crate::transport::stream::TunnelStream;
 use crate::transport::write_message;
 
+/// Between two complaints about the same server.
+const QUIET: Duration = Duration::from_mins(1);
 /// Messages that wait to be told.
 const WAITING: usize = 16;
 
@@ -55,7 +57,7 @@ pub async fn run(server: Arc<Server>, dialling: Arc<Dialling>) {
 }
 
 async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
-    let (mut backoff, mut attempt) = (Backoff::default(), 0_usize);
+    let (mut backoff, mut attempt, mut complained) = (Backoff::default(), 0_usize, None::<Instant>);
     loop {
         let address = attempt
             .checked_rem(member.addresses.len())
@@ -79,6 +81,13 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
             Err(error) => {
                 attempt += 1;
                 answered = was_answered(&error);
+                if ProtocolError::is_of_versions(&error) {
+                    server.metrics.refused("version");
+                    if complained.is_none_or(|last| last.elapsed() >= QUIET) {
+                        complained = Some(Instant::now());
+                        warn!(server = member.id, address, %error, "another server is not asked for nodes; trying again");
+                    }
+                }
                 debug!(server = member.id, address, %error, "failed to connect to another server; trying again");
             }
         }
@@ -103,7 +112,7 @@ async fn session(
         connection.close("it is another server");
         return Err(std::io::Error::other(format!("at this address is server `{id}`")));
     }
-    let inbound = Inbound::greet(connection, id).await?;
+    let inbound = Inbound::greet(connection, id, server.versions).await?;
     let (tell, telling) = mpsc::channel(WAITING);
     let (health, _) = watch::channel(Health::Fine);
     let answers = Arc::new(ForPeers(server.dialer()));

@@ -12,7 +12,7 @@ use yurt_common::node_certificates::verifier::Peer;
 
 use super::Server;
 use super::limits::Places;
-use crate::protocol::{Greeting, Hello};
+use crate::protocol::{Greeting, Hello, ProtocolError};
 use crate::transport::stream::{Reader, TunnelStream, Writer};
 use crate::transport::{Connection, IDLE, read_message, write_message};
 
@@ -78,6 +78,11 @@ impl Server {
         };
         let (stream, version) = match greeted {
             Ok(Ok(greeted)) => greeted,
+            Ok(Err(error)) if ProtocolError::is_of_versions(&error) => {
+                self.metrics.refused("version");
+                warn!(%remote, node = peer.node, role = ?peer.role, %error, "a connection is refused");
+                return connection.close("no common version");
+            }
             Ok(Err(error)) => {
                 debug!(%remote, %error, "a connection ends: no greeting");
                 return connection.close("no greeting");
@@ -105,13 +110,18 @@ impl Server {
 
     async fn greet(&self, connection: &Connection) -> std::io::Result<(TunnelStream, u16)> {
         let mut stream = connection.greeted().await?;
-        let ours = Hello::ours(self.members());
+        let ours = Hello::ours(self.versions, self.members());
         write_message(&mut stream.writer, &Greeting::Hello(ours.clone())).await?;
         let Greeting::Hello(theirs) = read_message(&mut stream.reader).await? else {
-            return Err(std::io::Error::other(crate::protocol::ProtocolError::NoHello));
+            return Err(std::io::Error::other(ProtocolError::NoHello));
         };
-        let version = ours.agree(&theirs).map_err(std::io::Error::other)?;
-        Ok((stream, version))
+        match ours.agree(&theirs) {
+            Ok(version) => Ok((stream, version)),
+            Err(error) => {
+                crate::greetings::part(stream).await;
+                Err(std::io::Error::other(error))
+            }
+        }
     }
 
     async fn agent(self: &Arc<Self>, session: &Arc<Session>, peer: &Peer, stream: TunnelStream) {
@@ -124,7 +134,7 @@ impl Server {
         for older in older {
             tokio::spawn(older.drain("a newer one is there"));
         }
-        info!(node, session = session.id, transport, %remote, "a node is connected");
+        info!(node, session = session.id, transport, %remote, version = session.version, "a node is connected");
         let heard = |greeting| {
             if greeting == Greeting::Drain && !session.drained.is_cancelled() {
                 info!(node, session = session.id, "a node has found a better server");
@@ -142,7 +152,11 @@ impl Server {
         if id == self.id() {
             return session.connection.close("this is myself");
         }
-        info!(server = id, "another server is connected");
+        info!(
+            server = id,
+            version = session.version,
+            "another server is connected"
+        );
         self.peers.add(id, session);
         self.metrics.peers.set(self.peers.len() as i64);
         let heard = |greeting| {

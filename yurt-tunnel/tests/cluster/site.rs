@@ -11,6 +11,7 @@ use yurt_common::node_certificates::Role;
 use yurt_controller_manager::app::Manager;
 use yurt_controller_manager::args::Args;
 use yurt_testkit::ApiServer;
+use yurt_testkit::api_server::Builder;
 use yurt_testkit::objects::{ensure_namespace, pod};
 use yurt_tunnel::api;
 
@@ -27,8 +28,13 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn start() -> Self {
+        Self::start_as(ApiServer::builder()).await
+    }
+
+    /// With an apiserver of another kind.
+    pub(crate) async fn start_as(apiserver: Builder) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let server = ApiServer::start().await.unwrap();
+        let server = apiserver.start().await.unwrap();
         ensure_namespace(server.admin(), NAMESPACE).await.unwrap();
         for document in serde_yaml::Deserializer::from_str(MANIFESTS) {
             let object = <Value as serde::Deserialize>::deserialize(document).unwrap();
@@ -51,15 +57,20 @@ impl Site {
         Self { server, folder }
     }
 
-    /// A manager that signs, until it is dropped.
-    pub(crate) async fn manager(&self) -> DropGuard {
+    /// The path of a kubeconfig of who may do everything.
+    pub(crate) fn admin_kubeconfig(&self) -> String {
         let (certificate, key) = self
             .server
             .admin_identity()
             .write(self.folder.path(), "admin")
             .unwrap();
         let user = json!({"client-certificate": certificate, "client-key": key});
-        let kubeconfig = self.kubeconfig("manager", &user);
+        self.kubeconfig("admin", &user)
+    }
+
+    /// A manager that signs, until it is dropped.
+    pub(crate) async fn manager(&self) -> DropGuard {
+        let kubeconfig = self.admin_kubeconfig();
         let args = Args::parse_from([
             "yurt-controller-manager",
             "--kubeconfig",

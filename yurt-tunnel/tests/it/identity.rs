@@ -9,6 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::watch;
 use yurt_tunnel::dial::DialError;
 use yurt_tunnel::inbound::Inbound;
+use yurt_tunnel::protocol::VERSIONS;
 use yurt_tunnel::transport::Connection;
 use yurt_tunnel::transport::race::{Dialling, Ways};
 
@@ -30,7 +31,9 @@ async fn connect(
 async fn is_refused(connection: std::io::Result<Connection>) -> bool {
     match connection {
         Err(_) => true,
-        Ok(connection) => soon(Inbound::greet(connection, "server-a".into())).await.is_err(),
+        Ok(connection) => soon(Inbound::greet(connection, "server-a".into(), VERSIONS))
+            .await
+            .is_err(),
     }
 }
 
@@ -74,7 +77,9 @@ async fn a_server_is_no_agent() {
     let connection = connect(Some(authority.server("edge1")), &authority, &server, Ways::Quic)
         .await
         .unwrap();
-    let _inbound = soon(Inbound::greet(connection, "server-a".into())).await.unwrap();
+    let _inbound = soon(Inbound::greet(connection, "server-a".into(), VERSIONS))
+        .await
+        .unwrap();
     let text = || server.metrics.text();
     until("it counts as a server", || text().contains("yurt_tunnel_peers 1")).await;
     assert!(matches!(

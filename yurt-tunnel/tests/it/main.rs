@@ -8,6 +8,7 @@
 
 mod bytes;
 mod door;
+mod door_tls;
 mod failures;
 mod identity;
 mod link;
@@ -15,3 +16,4 @@ mod liveness;
 mod servers;
 mod stage;
 mod storm;
+mod versions;

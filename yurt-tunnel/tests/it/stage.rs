@@ -23,7 +23,7 @@ use yurt_tunnel::agent::{self, Agent, Times};
 use yurt_tunnel::dial::DialError;
 use yurt_tunnel::files;
 use yurt_tunnel::metrics::Metrics;
-use yurt_tunnel::protocol::{Member, Target};
+use yurt_tunnel::protocol::{Member, Target, VERSIONS, Versions};
 use yurt_tunnel::server::listen::Listeners;
 use yurt_tunnel::server::{self, Server};
 use yurt_tunnel::transport::quic::Congestion;
@@ -122,6 +122,16 @@ impl RunningServer {
     }
 
     pub(crate) async fn start_at(authority: &Authority, id: &str, with_udp: bool, at: SocketAddr) -> Self {
+        Self::speaking(VERSIONS, authority, id, with_udp, at).await
+    }
+
+    pub(crate) async fn speaking(
+        versions: Versions,
+        authority: &Authority,
+        id: &str,
+        with_udp: bool,
+        at: SocketAddr,
+    ) -> Self {
         let verifier = Arc::new(Verifier::new(&[Role::TunnelAgent, Role::TunnelServer]));
         verifier.trust(&authority.pem).unwrap();
         verifier.forget(&BTreeMap::new());
@@ -134,6 +144,7 @@ impl RunningServer {
             members: members.clone(),
             budget: 1 << 30,
             congestion: Congestion::default(),
+            versions,
             metrics: Arc::clone(&metrics),
         });
         let listeners = Listeners::bind(&server, at, with_udp).await.unwrap();
@@ -177,6 +188,13 @@ impl RunningServer {
     }
 }
 
+/// To which servers an agent connects, to how many of them, and what it speaks.
+pub(crate) struct Listed<'a> {
+    pub(crate) servers: &'a [SocketAddr],
+    pub(crate) sessions: usize,
+    pub(crate) versions: Versions,
+}
+
 /// An agent that runs until it is dropped.
 pub(crate) struct RunningAgent {
     pub(crate) agent: Arc<Agent>,
@@ -207,6 +225,20 @@ impl RunningAgent {
         servers: &[SocketAddr],
         (ways, kubelet): (Ways, u16),
     ) -> Self {
+        let listed = Listed {
+            servers,
+            sessions,
+            versions: VERSIONS,
+        };
+        Self::with(authority, identity, &listed, (ways, kubelet))
+    }
+
+    pub(crate) fn with(
+        authority: &Authority,
+        identity: Arc<CertifiedKey>,
+        to: &Listed<'_>,
+        (ways, kubelet): (Ways, u16),
+    ) -> Self {
         let identity = watch::Sender::new(Some(identity));
         let trust = watch::Sender::new(authority.roots());
         let mut dialling = Dialling::new(identity.subscribe(), trust.subscribe()).unwrap();
@@ -218,13 +250,14 @@ impl RunningAgent {
                 kubelet,
                 allowed: [].into(),
             },
-            bootstrap: servers.iter().map(ToString::to_string).collect(),
+            bootstrap: to.servers.iter().map(ToString::to_string).collect(),
             folder: None,
-            sessions,
+            sessions: to.sessions,
             times: Times {
                 rebalance: Duration::from_millis(300),
                 ..Times::default()
             },
+            versions: to.versions,
             metrics: Arc::default(),
         });
         let running = Arc::clone(&agent);

@@ -59,7 +59,13 @@ impl Agent {
         let (health, watched) = watch::channel(Health::Fine);
         let (tell, told) = mpsc::channel(WAITING);
         let transport = connection.transport();
-        info!(server = id, transport = transport.label(), address = %connection.remote(), "connected to a tunnel server");
+        info!(
+            server = id,
+            transport = transport.label(),
+            address = %connection.remote(),
+            version = inbound.version,
+            "connected to a tunnel server"
+        );
         let running = Running {
             id: id.clone(),
             connection,
@@ -165,7 +171,7 @@ impl Agent {
 
     /// A session over a new connection, if it is with the same server.
     async fn same(self: &Arc<Self>, id: &str, connection: Connection) -> Option<Running> {
-        Some(self.start(greet(id, connection).await?))
+        Some(self.start(self.greet_as(id, connection).await?))
     }
 
     /// A session with a server that comes before the one of `running` in the order of this node. Nothing is changed before it
@@ -188,7 +194,7 @@ impl Agent {
         let attempt = async {
             for address in addresses {
                 if let Ok(connection) = self.dialling.connect(&address, None).await
-                    && let Some(inbound) = greet(&id, connection).await
+                    && let Some(inbound) = self.greet_as(&id, connection).await
                 {
                     return Some((address, inbound));
                 }
@@ -218,6 +224,15 @@ impl Agent {
         );
         Improved::Moved(Box::new((address, self.start(inbound))))
     }
+
+    /// Greets who is at the other end, if that is the server `id`.
+    async fn greet_as(&self, id: &str, connection: Connection) -> Option<Inbound> {
+        if Inbound::who(&connection).ok()? != id {
+            connection.close("it is another server");
+            return None;
+        }
+        self.greet(connection, id.to_owned()).await.ok()
+    }
 }
 
 /// What came of looking for a better server.
@@ -228,14 +243,6 @@ enum Improved {
     Best,
     /// It is not reached.
     Failed,
-}
-
-async fn greet(id: &str, connection: Connection) -> Option<Inbound> {
-    if Inbound::who(&connection).ok()? != id {
-        connection.close("it is another server");
-        return None;
-    }
-    Inbound::greet(connection, id.to_owned()).await.ok()
 }
 
 fn jittered(pause: Duration) -> Duration {

@@ -4,22 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
-use tracing::warn;
 use yurt_tunnel_nft::Layout;
 
 use crate::args;
-use crate::files::{Files, Material};
+use crate::files::{self, Files};
 use crate::front::connect::{self, Door};
 use crate::front::redirect::{self, joined, keeper};
 use crate::front::{Destination, Known, Nodes, sni};
 use crate::protocol::Target;
 use crate::server::Server;
-use crate::transport::tls;
 
 /// Opens them; each is a task of `background`. `known`: what the cluster says of nodes.
 pub(super) async fn open(
@@ -96,29 +92,12 @@ async fn by_words(
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("failed to listen at {address}"))?;
-        let (acceptor, now) = watch::channel(connect_tls(&files.read()?)?);
-        background.spawn(door.tls(listener, now));
-        background.spawn(files.follow(move |material| match connect_tls(material) {
-            Ok(new) => {
-                acceptor.send_replace(new);
-            }
-            Err(error) => warn!(
-                error = format!("{error:#}"),
-                "what is new for the CONNECT port is not taken; what was there before counts still"
-            ),
-        }));
+        let (acceptor, follow) = connect::tls::acceptor(files, files::LOOK)
+            .with_context(|| format!("failed to prepare TLS for CONNECT at {address}"))?;
+        background.spawn(door.tls(listener, acceptor));
+        background.spawn(follow);
     }
     Ok(())
-}
-
-/// TLS of the CONNECT port: clients must show a certificate.
-fn connect_tls(material: &Material) -> Result<TlsAcceptor> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&material.roots), provider).build()?;
-    let identity = watch::Sender::new(Some(Arc::clone(&material.identity)));
-    let tls = tls::server(identity.subscribe(), verifier, b"http/1.1")?;
-    Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
 /// Nodes that were named on the command line.

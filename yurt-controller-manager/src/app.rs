@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -336,6 +336,7 @@ impl Parts {
                 pace: Pace::new(self.writes_per_second, over.clone()),
                 metrics: metrics.clone(),
             },
+            recent: Mutex::default(),
         };
         let queue = Arc::clone(&self.queue);
         Box::pin(controller::run(

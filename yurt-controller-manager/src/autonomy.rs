@@ -3,7 +3,8 @@
 //! A node asks for it by a label or an annotation ([`wish`], durations as in Go: [`go_duration`]). Kubernetes evicts the
 //! pods of a silent node by taints, after the time for which they tolerate them; so their tolerations are widened
 //! ([`tolerations`]), and the Node says so ([`condition`]). All of these are pure; [`apply`] writes. A node that asks for
-//! nothing is treated like that, too, while its pool vouches for it ([`effective`]).
+//! nothing is treated like that, too, while its pool vouches for it ([`effective`]). What was written a moment ago is not
+//! written again ([`recent`]).
 //!
 //! What this does not need: a webhook (a pod that comes to a node has 300 s before it could be evicted), flags of
 //! kube-controller-manager, or the nodes' Leases.
@@ -12,13 +13,15 @@ pub mod apply;
 pub mod condition;
 pub mod effective;
 pub mod go_duration;
+pub mod recent;
 pub mod tolerations;
 pub mod wish;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::cache::{NodeView, PodView, Shelf};
 use crate::controller::Reconcile;
@@ -27,6 +30,7 @@ use crate::pools::rulings::Rulings;
 use crate::queue::Key;
 use apply::Writer;
 use effective::combine;
+use recent::Recent;
 use tolerations::Change;
 
 /// Its name.
@@ -42,12 +46,15 @@ pub struct Autonomy {
     pub rulings: Arc<Rulings>,
     /// What writes.
     pub writer: Writer,
+    /// What it has written and the watch has not brought yet.
+    pub recent: Mutex<Recent>,
 }
 
 impl Reconcile for Autonomy {
-    async fn reconcile(&self, node: &Key) -> Result<Option<Duration>, Failure> {
+    async fn reconcile(&self, name: &Key) -> Result<Option<Duration>, Failure> {
         // A Node that is gone takes its pods along; that is Kubernetes' own work.
-        let Some(node) = self.nodes.of_node(node).pop() else {
+        let Some(node) = self.nodes.of_node(name).pop() else {
+            self.recent().forget(name);
             return Ok(None);
         };
         let now = Timestamp::now();
@@ -77,14 +84,23 @@ impl Reconcile for Autonomy {
         let mut again = None;
         if let Some(wish) = effective.for_node() {
             let silent_since = node.tainted[1];
-            let (say, after) = condition::decide(wish, silent_since, node.condition.as_ref(), now);
-            again = after;
-            self.writer.say(&node, &say).await?;
+            let (held, unsure) = self.recent().condition(&node, Instant::now());
+            let (say, after) = condition::decide(wish, silent_since, held.as_ref(), now);
+            again = [after, unsure].into_iter().flatten().min();
+            if self.writer.say(&node, &say).await? {
+                self.recent().note(&node, &say, Instant::now());
+            }
         }
         match failed {
             Some(failure) => Err(failure),
             None => Ok(again),
         }
+    }
+}
+
+impl Autonomy {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

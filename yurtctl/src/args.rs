@@ -207,6 +207,9 @@ pub struct Forget {
     /// Also a node that is Ready: it works, and its pods may run on
     #[arg(long)]
     pub even_if_ready: bool,
+    /// Also a name of which the cluster has nothing: a node whose Node was deleted long ago
+    #[arg(long)]
+    pub unknown: bool,
 }
 
 /// Look for what is wrong.

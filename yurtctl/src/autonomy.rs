@@ -137,10 +137,8 @@ fn said(node: Option<&Node>, wish: Wish) -> Option<String> {
                 ours.message.clone().unwrap_or_default(),
             );
             let answers = match wish {
-                // Both are told in one form while the node is silent.
-                _ if ["Silent", "DurationOver"].contains(&reason.as_str()) => message.contains(DURATION),
                 Wish::ForEver => reason == "ForEver" && message.contains(DURATION),
-                _ => reason == "ForDuration",
+                _ => ["ForDuration", "DurationOver"].contains(&reason.as_str()),
             };
             answers.then(|| format!("{message} ({reason})"))
         }
@@ -185,8 +183,9 @@ mod tests {
             (Some(("ForEver", other)), Wish::ForEver, false),
             (Some(("ForEver", &by)), hour, false),
             (Some(("ForDuration", &by)), hour, true),
-            (Some(("Silent", &by)), hour, true),
-            (Some(("Silent", &by)), Wish::Off, false),
+            (Some(("DurationOver", &by)), hour, true),
+            (Some(("DurationOver", &by)), Wish::ForEver, false),
+            (Some(("ForDuration", &by)), Wish::Off, false),
         ] {
             let said = said(Some(&node(condition)), wish);
             assert_eq!(said.is_some(), answered, "{condition:?} {wish:?}: {said:?}");

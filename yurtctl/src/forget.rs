@@ -40,17 +40,22 @@ enum Verdict {
     Refuse(String),
 }
 
-/// Judges it (pure).
-fn verdict(name: &str, node: Option<&NodeView>, even_if_ready: bool) -> Verdict {
+/// Judges it (pure). `traces`: whether the cluster has something of a node of this name, but its Node.
+fn verdict(node: Option<&NodeView>, traces: bool, what: &Forget) -> Verdict {
     match node {
-        _ if !is_node_name(name) => Verdict::Refuse("no Node can be called so".to_owned()),
+        _ if !is_node_name(&what.name) => Verdict::Refuse("no Node can be called so".to_owned()),
         Some(node) if node.control_plane => Verdict::Refuse(
             "it is a node of the control plane, which has the keys of the whole cluster: make these anew instead"
                 .to_owned(),
         ),
-        Some(node) if node.ready.is_ok() && !even_if_ready => Verdict::Refuse(
+        Some(node) if node.ready.is_ok() && !what.even_if_ready => Verdict::Refuse(
             "it is Ready: it works, and its pods would run on beside those that take their place. Give \
              --even-if-ready where that is wanted"
+                .to_owned(),
+        ),
+        None if !traces && !what.unknown => Verdict::Refuse(
+            "there is no Node of this name, and nothing in the cluster says that there was one: is it spelt right? \
+             Give --unknown for a node whose Node was deleted long ago"
                 .to_owned(),
         ),
         node => Verdict::Forget {
@@ -59,17 +64,29 @@ fn verdict(name: &str, node: Option<&NodeView>, even_if_ready: bool) -> Verdict 
     }
 }
 
+/// Whether the cluster has something of a node whose Node is gone: it is on the list, or was converted, or a pod is bound to
+/// it, or it has asked for a certificate.
+async fn has_traces(cluster: &Cluster, name: &str, pods: usize, requests: usize) -> Result<bool> {
+    if pods + requests > 0 {
+        return Ok(true);
+    }
+    let listed = list::nodes(cluster).await?;
+    let converted = objects::bound_nodes(cluster).await?;
+    Ok(listed.iter().chain(&converted).any(|known| known == name))
+}
+
 /// Runs `yurtctl node forget`.
 pub async fn command(args: &ClusterArgs, what: &Forget) -> Result<Ending> {
     let (cluster, name) = (Cluster::connect(args).await?, what.name.as_str());
     session::check_rights(&cluster, Purpose::Forget).await?;
     let node = cluster.node(name).await?.as_ref().map(NodeView::of);
-    let node_exists = match verdict(name, node.as_ref(), what.even_if_ready) {
+    let pods = pods(&cluster, name).await?.len();
+    let requests = requests(&cluster, name).await?.len();
+    let traces = has_traces(&cluster, name, pods, requests).await?;
+    let node_exists = match verdict(node.as_ref(), traces, what) {
         Verdict::Refuse(why) => bail!("node {name} is not forgotten: {why}. Nothing was changed"),
         Verdict::Forget { node_exists } => node_exists,
     };
-    let pods = pods(&cluster, name).await?.len();
-    let requests = requests(&cluster, name).await?.len();
     let policed = is_policed(&cluster).await?;
     tell(&plan(name, node_exists, pods, requests, policed));
     if !what.yes
@@ -222,19 +239,27 @@ mod tests {
     }
 
     #[test]
-    fn who_works_is_forgotten_only_where_that_is_wanted() {
+    fn who_works_or_was_never_there_is_forgotten_only_where_that_is_wanted() {
         let silent = node("Unknown", &json!({}));
         let ready = node("True", &json!({}));
         let control = node("Unknown", &json!({"node-role.kubernetes.io/control-plane": ""}));
-        for (name, node, even_if_ready, expected) in [
-            ("edge1", Some(&silent), false, Ok(true)),
-            ("edge1", None, false, Ok(false)),
-            ("edge1", Some(&ready), true, Ok(true)),
-            ("edge1", Some(&ready), false, Err("--even-if-ready")),
-            ("edge1", Some(&control), true, Err("control plane")),
-            ("Edge1", None, true, Err("called so")),
+        for (name, node, traces, flag, expected) in [
+            ("edge1", Some(&silent), false, "", Ok(true)),
+            ("edge1", None, true, "", Ok(false)),
+            ("edge1", None, false, "", Err("--unknown")),
+            ("edge1", None, false, "unknown", Ok(false)),
+            ("edge1", Some(&ready), true, "ready", Ok(true)),
+            ("edge1", Some(&ready), true, "unknown", Err("--even-if-ready")),
+            ("edge1", Some(&control), true, "ready", Err("control plane")),
+            ("Edge1", None, true, "unknown", Err("called so")),
         ] {
-            match (verdict(name, node, even_if_ready), expected) {
+            let what = Forget {
+                name: name.to_owned(),
+                yes: true,
+                even_if_ready: flag == "ready",
+                unknown: flag == "unknown",
+            };
+            match (verdict(node, traces, &what), expected) {
                 (Verdict::Forget { node_exists }, Ok(expected)) => assert_eq!(node_exists, expected),
                 (Verdict::Refuse(why), Err(part)) => assert!(why.contains(part), "{why}"),
                 (verdict, _) => panic!("{verdict:?}"),

@@ -31,6 +31,8 @@ use crate::progress::Progress;
 const MANIFESTS: &str = include_str!("../../manifests/yurt.yaml");
 const MANIFEST_NAMESPACE: &str = "yurt-system";
 const ROLE: &str = "yurthub-node";
+/// Which namespace an admission policy is about.
+const POLICED: &str = "/spec/matchConstraints/namespaceSelector/matchLabels/kubernetes.io~1metadata.name";
 /// The label that says whose an object is.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const GONE: Duration = Duration::from_mins(2);
@@ -205,10 +207,7 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
     for role in [ROLE, pool_rights::ROLE] {
         remove(cluster, &roles, role).await?;
     }
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(cluster.client.clone());
-    remove(cluster, &bindings, FORGOTTEN).await?;
-    let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client.clone());
-    remove(cluster, &policies, FORGOTTEN).await?;
+    remove_policy(cluster, FORGOTTEN).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     remove(cluster, &accounts, "yurt-node-servant").await?;
     let Some(found) = namespace(cluster).await? else {
@@ -234,6 +233,14 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
             _ => tokio::time::sleep(Duration::from_millis(300)).await,
         }
     }
+}
+
+/// Takes an admission policy away with its binding, without which it says nothing.
+async fn remove_policy(cluster: &Cluster, name: &str) -> Result<()> {
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(cluster.client.clone());
+    remove(cluster, &bindings, name).await?;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(cluster.client.clone());
+    remove(cluster, &policies, name).await
 }
 
 /// Our namespace, if it is there.
@@ -301,6 +308,10 @@ fn parsed(namespace: &str) -> Result<Vec<DynamicObject>> {
             if let Some(reference) = object.data.pointer_mut("/spec/paramRef") {
                 reference["namespace"] = namespace.into();
             }
+            // Those of accounts are about what these write in it.
+            if let Some(name) = object.data.pointer_mut(POLICED) {
+                *name = namespace.into();
+            }
             if object.metadata.namespace.as_deref() == Some(MANIFEST_NAMESPACE) {
                 object.metadata.namespace = Some(namespace.to_owned());
             }
@@ -361,6 +372,8 @@ mod tests {
             .iter()
             .filter_map(|object| object.data.pointer("/spec/paramRef/namespace"));
         assert_eq!(bindings.collect::<Vec<_>>(), ["elsewhere"]);
+        let policed = objects.iter().filter_map(|object| object.data.pointer(POLICED));
+        assert_eq!(policed.collect::<Vec<_>>(), ["elsewhere"; 2]);
         for object in &objects {
             let labels = object.metadata.labels.clone().unwrap_or_default();
             assert_eq!(labels.get(MANAGED_BY).map(String::as_str), Some(MANAGER));

@@ -104,7 +104,7 @@ fn pods_of_an_autonomous_node_stay_for_as_long_as_was_asked_for() -> Result<()> 
         Ok((given_up.elapsed() > TOLERATED + MARGIN).then_some(()))
     })?;
     assert_eq!(wanted(&namespace)?, pods, "a pod was evicted, or made anew");
-    assert_eq!(reason(cluster, &node)?, "Silent");
+    assert_eq!(reason(cluster, &node)?, "ForEver");
     node.join()?;
     wait_settled(cluster, &namespace, &node)?;
     assert_eq!(wanted(&namespace)?, pods, "by the return");

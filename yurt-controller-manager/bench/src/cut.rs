@@ -1,8 +1,9 @@
-//! A region is cut off: all autonomous nodes fall silent at once, and each is told so.
+//! A region is cut off: all autonomous nodes fall silent at once, and nothing is left to be done for any of them.
 //!
 //! What the node lifecycle controller writes first (the node's status, the taint for the scheduler, its pods) is written
-//! before time is taken: nothing follows from it. Time is taken from the first taint that evicts until the last condition is
-//! written, so the time that the taints themselves take is in it.
+//! before time is taken: nothing follows from it. Time is taken from the first taint that evicts until the manager has
+//! looked at the last node that has one. So the time that the taints themselves take is in it, which the node lifecycle
+//! controller would take; it stands beside the figure, and so does what came after the last taint.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,15 @@ use serde_json::Value;
 use yurt_testkit::figure::{Figure, Reading};
 
 use crate::objects::{LABEL, NAMESPACE, node_name, pod_name, pod_not_ready, status, taints};
+use crate::replica::Replica;
 use crate::size::float;
 use crate::stand::{Stand, now};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 const EVICTS: &str = "NoExecute";
 const SCHEDULER: &str = "NoSchedule";
+/// The controller that keeps pods.
+const AUTONOMY: &str = "controller=\"autonomy\"";
 
 pub(crate) const FIGURES: [Figure; 1] = [Figure {
     name: "cut_1000_nodes_s",
@@ -29,6 +33,7 @@ pub(crate) async fn measure(stand: &mut Stand) -> Result<Vec<Reading>> {
     let silent = || 0..size.autonomous;
     let node = |number| format!("/api/v1/nodes/{}", node_name(number));
     let (then, writers) = (now(), stand.writers.clone());
+    let looks_before = looks(stand.leader()?).await;
     let unknown = silent().map(|number| (format!("{}/status", node(number)), status("Unknown", &then)));
     writers.patch_all(unknown).await?;
     let unschedulable = silent().map(|number| (node(number), taints(&[SCHEDULER], &then)));
@@ -42,11 +47,16 @@ pub(crate) async fn measure(stand: &mut Stand) -> Result<Vec<Reading>> {
     });
     writers.patch_all(pods).await?;
 
-    let server_before = stand.server_cpu().await?;
+    let leader = stand.leader()?;
+    leader
+        .wait("all that came before looked at", DEADLINE, async |one| {
+            one.metric("queued", AUTONOMY).await == 0 && looks(one).await >= looks_before + size.autonomous
+        })
+        .await?;
+    let (server_before, written) = (stand.server_cpu().await?, stand.audit.writes()?);
     let leader = stand.leader()?;
     let spent_before = leader.process.cpu_time()?;
-    let conditions = leader.metric("writes_total", "condition").await;
-    let pods_before = leader.metric("writes_total", "tolerations").await;
+    let looks_before = looks(leader).await;
     let start = Instant::now();
     let evicting = silent().map(|number| (node(number), taints(&[SCHEDULER, EVICTS], &then)));
     // The manager acts meanwhile.
@@ -54,36 +64,39 @@ pub(crate) async fn measure(stand: &mut Stand) -> Result<Vec<Reading>> {
         writers.patch_all(evicting).await?;
         Ok::<_, anyhow::Error>(start.elapsed())
     };
-    let (marked, told) = tokio::join!(
+    let (marked, decided) = tokio::join!(
         marked,
-        leader.wait("every silent node told of", DEADLINE, async |one| {
-            one.metric("writes_total", "condition").await >= conditions + size.autonomous
+        leader.wait("every silent node looked at", DEADLINE, async |one| {
+            looks(one).await >= looks_before + size.autonomous
         })
     );
-    told?;
+    decided?;
     let (all, marked) = (start.elapsed(), marked?);
     let spent = leader.process.cpu_time()?.saturating_sub(spent_before);
-    let pods = leader.metric("writes_total", "tolerations").await - pods_before;
-    let conflicts = leader.metric("failures_total", "conflict").await;
     let server = stand.server_cpu().await?.saturating_sub(server_before);
+    let writes = stand.audit.writes()? - written;
     let path = format!("/api/v1/nodes?labelSelector={}", LABEL.replace('/', "%2F"));
-    let found = writers.count(&path, is_told).await?;
-    ensure!(found == size.autonomous, "{found} nodes say that they are silent");
+    let found = writers.count(&path, keeps_its_pods).await?;
+    ensure!(found == size.autonomous, "{found} nodes say that their pods stay");
     Ok(vec![
         Reading::new("cut_1000_nodes_s", all.as_secs_f64())
             .with("tainting_s", marked.as_secs_f64())
+            .with("after_last_taint_s", all.saturating_sub(marked).as_secs_f64())
             .with("manager_cpu_s", spent.as_secs_f64())
             .with("apiserver_and_etcd_cpu_s", server.as_secs_f64())
             .with("nodes", float(size.autonomous))
-            .with("pods_written", float(pods))
-            .with("conflicts", float(conflicts)),
+            .with("writes", float(writes)),
     ])
 }
 
-fn is_told(node: &Value) -> bool {
+async fn looks(replica: &Replica) -> usize {
+    replica.metric("look_seconds_count", AUTONOMY).await
+}
+
+/// What holds of a silent node, too, and was said before.
+fn keeps_its_pods(node: &Value) -> bool {
     let conditions = node["status"]["conditions"].as_array();
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|one| one["type"] == "NodeAutonomy" && one["reason"] == "Silent")
+    conditions.into_iter().flatten().any(|one| {
+        one["type"] == "NodeAutonomy" && (one["reason"] == "ForEver" || one["reason"] == "ForDuration")
+    })
 }

@@ -38,6 +38,13 @@ pub(crate) async fn measure(stand: &mut Stand) -> Result<Vec<Reading>> {
         })
         .await?;
     let first = start.elapsed().as_secs_f64();
+    // Each condition is told in an event after it was written.
+    let all = size.kept_pods() + 2 * size.autonomous;
+    replica
+        .wait("every event written", DEADLINE, async |_| {
+            stand.audit.writes().is_ok_and(|writes| writes >= all)
+        })
+        .await?;
     let conflicts = replica.metric("failures_total", "conflict").await;
     let failures = replica.metric("failures_total", "").await;
 

@@ -88,10 +88,10 @@ impl Writer {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Writes the condition of a Node, and an event where it says something else than before.
-    pub async fn say(&self, node: &NodeView, say: &Say) -> Result<(), Failure> {
+    /// Writes the condition of a Node, and an event about it. Returns whether it was written.
+    pub async fn say(&self, node: &NodeView, say: &Say) -> Result<bool, Failure> {
         let conditions = match say {
-            Say::Nothing => return Ok(()),
+            Say::Nothing => return Ok(false),
             Say::Remove { .. } => json!([]),
             Say::Set {
                 reason,
@@ -117,10 +117,10 @@ impl Writer {
             .await
         {
             Ok(_) => self.metrics.count_write("condition"),
-            Err(error) => return failure::of(error).map_or(Ok(()), Err),
+            Err(error) => return failure::of(error).map_or(Ok(false), Err),
         }
         self.tell(node, say).await;
-        Ok(())
+        Ok(true)
     }
 
     async fn tell(&self, node: &NodeView, say: &Say) {
@@ -139,11 +139,9 @@ impl Writer {
             Say::Set { reason, message, .. } => {
                 let kind = match reason {
                     Reason::InvalidDuration | Reason::DurationOver => EventType::Warning,
-                    Reason::ForEver
-                    | Reason::ForDuration
-                    | Reason::Silent
-                    | Reason::PeersSeeItAlive
-                    | Reason::PoolIsCut => EventType::Normal,
+                    Reason::ForEver | Reason::ForDuration | Reason::PeersSeeItAlive | Reason::PoolIsCut => {
+                        EventType::Normal
+                    }
                 };
                 (kind, reason.as_str(), message.clone())
             }

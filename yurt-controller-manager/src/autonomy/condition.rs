@@ -1,4 +1,8 @@
 //! What the condition `NodeAutonomy` of a Node says (pure).
+//!
+//! What an operator asks for is said so that it holds before the node falls silent and while it is: when a region is cut
+//! off, and the apiserver has most to do, nothing is written. That it is silent, and since when, the Node says by its
+//! condition `Ready` and its taints.
 
 use std::time::Duration;
 
@@ -36,8 +40,6 @@ pub enum Reason {
     ForEver,
     /// Pods stay for a while after the node has fallen silent.
     ForDuration,
-    /// The node is silent, and its pods stay.
-    Silent,
     /// The node is silent for longer than was asked for: its pods are evicted.
     DurationOver,
     /// What was asked for is not understood.
@@ -49,10 +51,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 6] = [
         Self::ForEver,
         Self::ForDuration,
-        Self::Silent,
         Self::DurationOver,
         Self::InvalidDuration,
         Self::PeersSeeItAlive,
@@ -64,7 +65,6 @@ impl Reason {
         match self {
             Self::ForEver => "ForEver",
             Self::ForDuration => "ForDuration",
-            Self::Silent => "Silent",
             Self::DurationOver => "DurationOver",
             Self::InvalidDuration => "InvalidDuration",
             Self::PeersSeeItAlive => "PeersSeeItAlive",
@@ -75,9 +75,7 @@ impl Reason {
     /// The condition's status.
     pub fn status(self) -> &'static str {
         match self {
-            Self::ForEver | Self::ForDuration | Self::Silent | Self::PeersSeeItAlive | Self::PoolIsCut => {
-                "True"
-            }
+            Self::ForEver | Self::ForDuration | Self::PeersSeeItAlive | Self::PoolIsCut => "True",
             Self::DurationOver => "False",
             Self::InvalidDuration => "Unknown",
         }
@@ -156,37 +154,26 @@ fn stay(
     silent_since: Option<Timestamp>,
     now: Timestamp,
 ) -> (Reason, String, Option<Duration>) {
-    match (span, silent_since) {
-        (Span::ForEver, None) => (
-            Reason::ForEver,
-            format!("pods stay however long this node is silent, by {asked_by}"),
-            None,
-        ),
-        (Span::Seconds(_), None) => (
-            Reason::ForDuration,
-            format!("pods stay {span} after this node has fallen silent, by {asked_by}"),
-            None,
-        ),
-        (Span::ForEver, Some(since)) => (
-            Reason::Silent,
-            format!("silent since {since}; pods stay, by {asked_by}"),
-            None,
-        ),
-        (Span::Seconds(seconds), Some(since)) => {
-            let end = since
-                .as_second()
-                .saturating_add(seconds.try_into().unwrap_or(i64::MAX));
-            let left = u64::try_from(end.saturating_sub(now.as_second())).unwrap_or_default();
-            if left == 0 {
-                let message =
-                    format!("silent since {since}, longer than {asked_by} asks for: pods are evicted");
-                (Reason::DurationOver, message, None)
-            } else {
-                let until = Timestamp::from_second(end)
-                    .map_or_else(|_| "for ever".to_owned(), |end| format!("until {end}"));
-                let message = format!("silent since {since}; pods stay {until}, by {asked_by}");
-                (Reason::Silent, message, Some(Duration::from_secs(left)))
-            }
+    let Span::Seconds(seconds) = span else {
+        let message = format!("pods stay however long this node is silent, by {asked_by}");
+        return (Reason::ForEver, message, None);
+    };
+    let left = silent_since.map(|since| {
+        let end = since
+            .as_second()
+            .saturating_add(seconds.try_into().unwrap_or(i64::MAX));
+        let left = u64::try_from(end.saturating_sub(now.as_second())).unwrap_or_default();
+        (since, left)
+    });
+    match left {
+        Some((since, 0)) => {
+            let message = format!("silent since {since}, longer than {asked_by} asks for: pods are evicted");
+            (Reason::DurationOver, message, None)
+        }
+        running => {
+            let message = format!("pods stay {span} after this node has fallen silent, by {asked_by}");
+            let after = running.map(|(_, left)| Duration::from_secs(left));
+            (Reason::ForDuration, message, after)
         }
     }
 }
@@ -240,8 +227,8 @@ mod tests {
                 two_hours(),
                 silent,
                 1010,
-                Reason::Silent,
-                "until 1970-01-01T02:16:40Z",
+                Reason::ForDuration,
+                "for 2h0m0s",
                 Some(7190),
             ),
             (two_hours(), silent, 8200, Reason::DurationOver, "evicted", None),
@@ -250,8 +237,8 @@ mod tests {
                 two_hours(),
                 silent,
                 900,
-                Reason::Silent,
-                "until 1970-01-01T02:16:40Z",
+                Reason::ForDuration,
+                "for 2h0m0s",
                 Some(7300),
             ),
             (
@@ -278,12 +265,25 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_when_a_node_falls_silent_or_comes_back_in_time() {
+        for wish in [two_hours(), Wish::Stay(Span::ForEver, AUTONOMY)] {
+            let (before, _) = decide(&wish, None, None, at(0));
+            let said = held(&before);
+            for (silent, now) in [(Some(at(1000)), 1000), (Some(at(1000)), 8199), (None, 8200)] {
+                let (say, _) = decide(&wish, silent, Some(&said), at(now));
+                assert_eq!(say, Say::Nothing, "{wish:?} {now}");
+            }
+        }
+    }
+
+    #[test]
     fn the_time_is_that_of_the_status_not_of_the_reason() {
         let (first, _) = decide(&two_hours(), None, None, at(10));
-        let (silent, _) = decide(&two_hours(), Some(at(50)), Some(&held(&first)), at(60));
-        let (over, _) = decide(&two_hours(), Some(at(50)), Some(&held(&silent)), at(9000));
+        let forever = Wish::Stay(Span::ForEver, AUTONOMY);
+        let (other, _) = decide(&forever, Some(at(50)), Some(&held(&first)), at(60));
+        let (over, _) = decide(&two_hours(), Some(at(50)), Some(&held(&other)), at(9000));
         let since = |say: &Say| held(say).last_transition_time.unwrap().as_second();
-        assert_eq!((since(&first), since(&silent), since(&over)), (10, 10, 9000));
+        assert_eq!((since(&first), since(&other), since(&over)), (10, 10, 9000));
     }
 
     #[test]

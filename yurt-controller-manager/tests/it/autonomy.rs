@@ -1,5 +1,6 @@
 //! Pods of a node that asks for autonomy tolerate its silence, and tolerate again what they did when it asks no more.
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use yurt_testkit::objects::{node, pod};
 use yurt_testkit::{Api, ApiServer, wait_for};
@@ -7,6 +8,7 @@ use yurt_testkit::{Api, ApiServer, wait_for};
 use crate::manager::{Manager, SOON, grant};
 
 const DURATION: &str = "node.openyurt.io/autonomy-duration";
+const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 const ORIGINAL: &str = "apps.openyurt.io/original-unreachable-toleration-duration";
 
 /// An object that is there.
@@ -65,10 +67,11 @@ pub(crate) async fn wait_condition(admin: &Api, name: &str, expected: Option<(&s
     .await;
 }
 
-/// Taints a Node as Kubernetes taints one that is silent, or takes that away.
-async fn set_silent(admin: &Api, name: &str, silent: bool) {
-    let taint = json!([{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:00Z"}]);
-    let patch = json!({"spec": {"taints": if silent { taint } else { Value::Null }}});
+/// Taints a Node as Kubernetes taints one that is silent since then, or takes that away.
+async fn set_silent(admin: &Api, name: &str, since: Option<&str>) {
+    let taint =
+        |since| json!([{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": since}]);
+    let patch = json!({"spec": {"taints": since.map(taint)}});
     let (code, answer) = admin
         .patch(&format!("/api/v1/nodes/{name}"), patch)
         .await
@@ -134,30 +137,30 @@ async fn pods_follow_the_wish_of_their_node() {
 }
 
 #[tokio::test]
-async fn a_silent_node_is_told_of_and_evictions_that_run_are_begun_anew() {
+async fn a_wish_that_changes_while_its_node_is_silent_begins_evictions_anew() {
     let server = ApiServer::start().await.unwrap();
     grant(&server).await;
     let admin = server.admin();
     node("edge1").ensure(admin).await.unwrap();
     pod("web").on("edge1").ensure(admin).await.unwrap();
-    set_silent(admin, "edge1", true).await;
+    set_silent(admin, "edge1", Some(LONG_AGO)).await;
     let mut manager = Manager::start(&server, "one");
     manager.ready().await;
 
     // Somebody grants it while an eviction is under way.
     annotate(admin, "edge1", json!("0")).await;
     wait_tolerates(admin, "web", Value::Null).await;
-    wait_condition(admin, "edge1", Some(("Silent", "True"))).await;
+    wait_condition(admin, "edge1", Some(("ForEver", "True"))).await;
     // And restricts it: it has been silent for longer than that.
     annotate(admin, "edge1", json!("10m")).await;
     wait_tolerates(admin, "web", json!(300)).await;
     wait_condition(admin, "edge1", Some(("DurationOver", "False"))).await;
     // The node is back.
-    set_silent(admin, "edge1", false).await;
+    set_silent(admin, "edge1", None).await;
     wait_tolerates(admin, "web", json!(600)).await;
     wait_condition(admin, "edge1", Some(("ForDuration", "True"))).await;
     // Silent once more, and the wish goes: the seconds that run are stopped first, which shows as no seconds at all.
-    set_silent(admin, "edge1", true).await;
+    set_silent(admin, "edge1", Some(LONG_AGO)).await;
     let mut watch = admin
         .watch(
             "/api/v1/namespaces/default/pods?watch=true&fieldSelector=metadata.name%3Dweb",
@@ -218,6 +221,18 @@ async fn what_is_as_it_shall_be_is_not_written() {
         manager.metric("cache_events_total", "").await >= before + 20
     })
     .await;
+    // It falls silent and comes back in time: what it said holds all the while.
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    for since in [Some(now.to_string()), None] {
+        let looks = manager.metric("look_seconds_count", "autonomy").await;
+        set_silent(admin, "edge1", since.as_deref()).await;
+        wait_for("the node to be looked at", SOON, async || {
+            manager.metric("look_seconds_count", "autonomy").await > looks
+        })
+        .await;
+    }
+    assert_eq!(manager.metric("writes_total", "autonomy").await, writes);
+    wait_condition(admin, "edge1", Some(("ForDuration", "True"))).await;
     // A restarted manager finds all as it shall be, too.
     manager.process.restart().unwrap();
     manager.ready().await;

@@ -1,5 +1,5 @@
 //! The leader is killed in the middle of each kind of its work: the other replica ends it exactly, and no pod is written
-//! again that was written. A condition may be: a look that begins before the watch has brought it says it once more.
+//! again that was written. A condition may be: the one who follows may not have heard of it yet.
 
 use std::time::SystemTime;
 
@@ -212,7 +212,7 @@ async fn in_the_middle_of_evictions_that_begin_anew() {
         assert_eq!((begun(&before), told), (written, 0), "{before:?}");
         pair.follow().await;
         changes(&mut watch, "MODIFIED", 2 * PODS - written).await;
-        wait_condition(pair.admin(), &name, Some(("Silent", "True"))).await;
+        wait_condition(pair.admin(), &name, Some(("ForDuration", "True"))).await;
         pair.idle(&format!("last{written}")).await;
         let (pods, told) = pair.writes(&name);
         assert_each(&pods, (PODS, 2));

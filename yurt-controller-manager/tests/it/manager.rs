@@ -15,35 +15,35 @@ use yurt_testkit::{Api, ApiServer, wait_for};
 
 /// How long anything may take on a slow machine that is busy with other tests.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
-/// Who it is for the apiserver.
-pub(crate) const USER: &str = "manager-under-test";
+/// Who it is for the apiserver: its account, by whose name an admission policy knows it.
+pub(crate) const USER: &str = "system:serviceaccount:yurt-system:yurt-controller-manager";
 pub(crate) const NAMESPACE: &str = "yurt-system";
 pub(crate) const MANIFESTS: &str = include_str!("../../../manifests/yurt.yaml");
 
-/// Applies the rights of the manifests, bound to [`USER`]. Returns the rules.
+/// Applies the rights of the manifests, which are those of [`USER`]. Returns the rules.
 pub(crate) async fn grant(server: &ApiServer) -> Vec<Value> {
     let admin = server.admin();
     ensure_namespace(admin, NAMESPACE).await.unwrap();
     let mut rules = Vec::new();
     for document in serde_yaml::Deserializer::from_str(MANIFESTS) {
-        let mut object = <Value as serde::Deserialize>::deserialize(document).unwrap();
+        let object = <Value as serde::Deserialize>::deserialize(document).unwrap();
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         if !name.starts_with("yurt-controller-manager") {
             continue;
         }
+        let (rbac, admission) = (
+            "/apis/rbac.authorization.k8s.io/v1",
+            "/apis/admissionregistration.k8s.io/v1",
+        );
         let path = match object["kind"].as_str().unwrap() {
-            "ClusterRole" => "/apis/rbac.authorization.k8s.io/v1/clusterroles".to_owned(),
-            "ClusterRoleBinding" => "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings".to_owned(),
-            "RoleBinding" => {
-                format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/rolebindings")
-            }
+            "ClusterRole" => format!("{rbac}/clusterroles"),
+            "ClusterRoleBinding" => format!("{rbac}/clusterrolebindings"),
+            "RoleBinding" => format!("{rbac}/namespaces/{NAMESPACE}/rolebindings"),
+            "ValidatingAdmissionPolicy" => format!("{admission}/validatingadmissionpolicies"),
+            "ValidatingAdmissionPolicyBinding" => format!("{admission}/validatingadmissionpolicybindings"),
             _ => continue,
         };
         rules.extend(object["rules"].as_array().cloned().unwrap_or_default());
-        if object.get("subjects").is_some() {
-            object["subjects"] =
-                json!([{"kind": "User", "name": USER, "apiGroup": "rbac.authorization.k8s.io"}]);
-        }
         let (code, answer) = admin.post(&path, object).await.unwrap();
         assert_eq!(code, 201, "{answer}");
     }

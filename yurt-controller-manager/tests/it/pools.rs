@@ -126,7 +126,7 @@ async fn pods_stay(cluster: &Cluster<'_>) {
     for (pool, tolerates, short, reason) in [
         ("alive", Value::Null, Value::Null, Some("PeersSeeItAlive")),
         ("cut", Value::Null, Value::Null, Some("PoolIsCut")),
-        ("wish", Value::Null, Value::Null, Some("Silent")),
+        ("wish", Value::Null, Value::Null, Some("ForEver")),
         ("one", json!(300), json!(10), None),
         ("stale", json!(300), json!(10), None),
     ] {

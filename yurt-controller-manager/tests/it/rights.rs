@@ -1,15 +1,17 @@
-//! The manager has the rights that it uses, and no others.
+//! The manager has the rights that it uses, and no others; where a right cannot name what it is for, a policy does.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use yurt_common::pool::votes::Seen;
+use yurt_testkit::api::Raw;
+use yurt_testkit::ca::Leaf;
 use yurt_testkit::objects::{node, pod};
-use yurt_testkit::wait_for;
+use yurt_testkit::{Api, ApiServer, wait_for};
 
 use crate::audit::{Book, audited, resource};
 use crate::certificates::{ask, decided, replace};
-use crate::manager::{Manager, SOON, grant};
+use crate::manager::{Manager, NAMESPACE, SOON, USER, grant};
 use crate::pool::Cluster;
 
 /// Verb, group and resource.
@@ -116,4 +118,102 @@ async fn every_right_is_used_and_none_is_missing() {
     })
     .await;
     assert_eq!(manager.metric("failures_total", r#"reason="forbidden""#).await, 0);
+}
+
+/// What the apiserver answers to a write in the manager's namespace.
+async fn write(api: &Api, verb: &str, path: &str, object: Value) -> (u16, String) {
+    let (group, kind) = path.split_once(' ').unwrap();
+    let path = format!("{group}/namespaces/{NAMESPACE}/{kind}");
+    let request = Raw::new(verb.parse().unwrap(), path);
+    let request = match verb {
+        "POST" => request.body("application/json", object.to_string()),
+        "PATCH" => request.body("application/merge-patch+json", object.to_string()),
+        _ => request,
+    };
+    let reply = api.send(request).await.unwrap();
+    (reply.status, String::from_utf8_lossy(&reply.body).into_owned())
+}
+
+#[tokio::test]
+async fn it_writes_nothing_in_its_namespace_but_what_is_its_own() {
+    let server = ApiServer::start().await.unwrap();
+    grant(&server).await;
+    let (admin, named) = (server.admin(), |name: &str| json!({"metadata": {"name": name}}));
+    for (path, name) in [
+        ("/api/v1 configmaps", "yurt-forgotten-nodes"),
+        ("/api/v1 configmaps", "yurt-hub-cfg"),
+        ("/api/v1 configmaps", "yurt-tunnel-trust"),
+    ] {
+        let (code, answer) = write(admin, "POST", path, named(name)).await;
+        assert_eq!(code, 201, "{answer}");
+    }
+    let identity = server.authority().issue(&Leaf::new(USER)).unwrap();
+    let manager = server.as_identity(&identity).unwrap();
+    let emptied = json!({"data": null, "metadata": {"annotations": {"a": "b"}}});
+    let typed = |name: &str, kind: &str| {
+        json!({"metadata": {"name": name, "annotations": {"kubernetes.io/service-account.name": "default"}},
+               "type": kind, "data": {"tls.crt": "", "tls.key": ""}})
+    };
+    let (token, tls) = ("kubernetes.io/service-account-token", "kubernetes.io/tls");
+    let (maps, secrets, leases) = (
+        "/api/v1 configmaps",
+        "/api/v1 secrets",
+        "/apis/coordination.k8s.io/v1 leases",
+    );
+    // What a rule allows, and the policy refuses.
+    for (verb, path, object) in [
+        ("DELETE", "/api/v1 configmaps/yurt-forgotten-nodes", Value::Null),
+        (
+            "PATCH",
+            "/api/v1 configmaps/yurt-forgotten-nodes",
+            emptied.clone(),
+        ),
+        ("DELETE", "/api/v1 configmaps/yurt-hub-cfg", Value::Null),
+        ("DELETE", "/api/v1 configmaps/yurt-tunnel-trust", Value::Null),
+        ("POST", maps, named("yurt-tunnel-servers")),
+        ("POST", maps, json!({"metadata": {"generateName": "any-"}})),
+        ("POST", secrets, typed("any", tls)),
+        ("POST", secrets, typed("yurt-tunnel-ca", token)),
+        ("POST", leases, named("yurt-tunnel-server-m1")),
+    ] {
+        // A policy is heard of a moment after it was made; a dry run would hear it, too.
+        wait_for(
+            &format!("{verb} {path} {object} to be refused"),
+            SOON,
+            async || {
+                let dry = format!("{path}?dryRun=All");
+                let (code, answer) = write(&manager, verb, &dry, object.clone()).await;
+                if code == 403 && answer.contains("yurt-controller-manager may not write") {
+                    Ok(())
+                } else {
+                    Err((code, answer))
+                }
+            },
+        )
+        .await;
+    }
+    for (verb, path, object, expected) in [
+        ("POST", maps, named("yurt-pool-shop-0-members"), 201),
+        (
+            "PATCH",
+            "/api/v1 configmaps/yurt-pool-shop-0-members",
+            emptied.clone(),
+            200,
+        ),
+        (
+            "DELETE",
+            "/api/v1 configmaps/yurt-pool-shop-0-members",
+            Value::Null,
+            200,
+        ),
+        ("PATCH", "/api/v1 configmaps/yurt-tunnel-trust", emptied, 200),
+        ("POST", secrets, typed("yurt-tunnel-ca", tls), 201),
+        ("POST", leases, named("yurt-controller-manager"), 201),
+    ] {
+        let (code, answer) = write(&manager, verb, path, object).await;
+        assert_eq!(code, expected, "{verb} {path}: {answer}");
+    }
+    // Others are not asked.
+    let (code, answer) = write(admin, "DELETE", "/api/v1 configmaps/yurt-hub-cfg", Value::Null).await;
+    assert_eq!(code, 200, "{answer}");
 }

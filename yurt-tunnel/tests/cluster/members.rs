@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -110,4 +112,44 @@ async fn a_server_that_dies_leaves_the_list_and_the_others_stay() {
         map["data"]["m1"] == "10.0.0.1:10262\n"
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_server_writes_no_lease_but_those_of_servers() {
+    let site = Site::start().await;
+    let admin = site.server.admin();
+    node("m1").ensure(admin).await.unwrap();
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases");
+    let leader = json!({"metadata": {"name": "yurt-controller-manager"}});
+    assert_eq!(admin.post(&path, leader).await.unwrap().0, 201);
+    let client = site.as_pod(Role::TunnelServer, "m1").await;
+    let leases: Api<Lease> = Api::namespaced(client, NAMESPACE);
+    let apply = async |name: &str| {
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
+            "spec": {"holderIdentity": "m1"},
+        });
+        let params = PatchParams::apply("yurt-tunnel-server").force().dry_run();
+        leases.patch(name, &params, &Patch::Apply(lease)).await
+    };
+    let refused = |error: &kube::Error| {
+        let text = error.to_string();
+        text.contains("yurt-tunnel-server may not write Lease")
+            .then_some(())
+            .ok_or(text)
+    };
+    for name in ["yurt-controller-manager", "somebody-elses"] {
+        // A policy is heard of a moment after it was made.
+        wait_for(&format!("{name} to be refused"), SOON, async || {
+            apply(name)
+                .await
+                .map_or_else(|error| refused(&error), |_| Err("taken".to_owned()))
+        })
+        .await;
+    }
+    let deleted = leases
+        .delete("yurt-controller-manager", &DeleteParams::default())
+        .await;
+    refused(&deleted.unwrap_err()).unwrap();
+    apply("yurt-tunnel-server-m1").await.unwrap();
 }

@@ -43,11 +43,16 @@ impl Site {
                 continue;
             }
             let rbac = "/apis/rbac.authorization.k8s.io/v1";
+            let admission = "/apis/admissionregistration.k8s.io/v1";
             let path = match object["kind"].as_str().unwrap() {
                 "ServiceAccount" => format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts"),
                 "ClusterRole" => format!("{rbac}/clusterroles"),
                 "ClusterRoleBinding" => format!("{rbac}/clusterrolebindings"),
                 "RoleBinding" => format!("{rbac}/namespaces/{NAMESPACE}/rolebindings"),
+                "ValidatingAdmissionPolicy" => format!("{admission}/validatingadmissionpolicies"),
+                "ValidatingAdmissionPolicyBinding" => {
+                    format!("{admission}/validatingadmissionpolicybindings")
+                }
                 _ => continue,
             };
             let (code, answer) = server.admin().post(&path, object).await.unwrap();

@@ -130,12 +130,14 @@ const REMEMBER: [Right; 4] = [
 ];
 
 /// To put it there, and to take away what there is of it.
-const FORGET: [Right; 9] = [
+const FORGET: [Right; 10] = [
     Right::Anywhere("get", ADMISSION, "validatingadmissionpolicybindings"),
     Right::Anywhere("delete", "", "nodes"),
     Right::Anywhere("list", "", "pods"),
     Right::Anywhere("delete", "", "pods"),
     Right::Anywhere("delete", "coordination.k8s.io", "leases"),
+    // Whether there was such a node, where its Node is gone.
+    Right::Anywhere("list", RBAC, "clusterrolebindings"),
     Right::Anywhere("delete", RBAC, "clusterrolebindings"),
     Right::Inside("delete", RBAC, "rolebindings"),
     Right::Anywhere("list", CERTIFICATES, "certificatesigningrequests"),

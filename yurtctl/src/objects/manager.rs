@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::json;
 
-use super::{kind, remove};
+use super::{kind, remove, remove_policy};
 use crate::autonomy;
 use crate::cluster::{Cluster, HubConfig, list};
 
@@ -121,7 +121,8 @@ pub(super) async fn uninstall(cluster: &Cluster) -> Result<()> {
     for role in [NAME, LEADER] {
         remove(cluster, &Api::<ClusterRole>::all(client.clone()), role).await?;
     }
-    Ok(())
+    // Last: what bounds its rights.
+    remove_policy(cluster, NAME).await
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
             fit(&mut part, &config, "elsewhere");
             fitted[kind(&part).to_owned()] = serde_json::to_value(&part).unwrap();
         }
-        assert_eq!(kinds.len(), 6, "{kinds:?}");
+        assert_eq!(kinds.len(), 8, "{kinds:?}");
         let container = &fitted["Deployment"]["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["image"], "registry.example/yurt:7");
         assert_eq!(container["imagePullPolicy"], "Always");

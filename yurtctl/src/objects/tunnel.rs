@@ -8,7 +8,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Api, DynamicObject, ListParams};
 use yurt_common::node_certificates::{TRUST, TUNNEL_CA, TUNNEL_MEMBERS};
 
-use super::remove;
+use super::{remove, remove_policy};
 use crate::cluster::{Cluster, HubConfig, list};
 
 const SERVER: &str = "yurt-tunnel-server";
@@ -43,6 +43,7 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
     for role in [AGENT, SERVER, MEMBER] {
         remove(cluster, &Api::<ClusterRole>::all(client.clone()), role).await?;
     }
+    remove_policy(cluster, SERVER).await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     for name in [AGENT, SERVER] {
         remove(cluster, &accounts, name).await?;
@@ -111,6 +112,8 @@ mod tests {
             &["DaemonSet"; 2],
             &["RoleBinding"],
             &["ServiceAccount"; 2],
+            &["ValidatingAdmissionPolicy"],
+            &["ValidatingAdmissionPolicyBinding"],
         ];
         assert_eq!(kinds, expected.concat());
     }

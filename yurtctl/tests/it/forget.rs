@@ -167,6 +167,35 @@ async fn who_works_or_rules_is_not_forgotten_by_mistake() {
 }
 
 #[tokio::test]
+async fn a_name_of_which_the_cluster_has_nothing_is_forgotten_only_where_that_is_said() {
+    let site = Site::start().await;
+    let (cluster, admin) = (site.cluster().await, site.admin());
+    objects::make_namespace(&cluster).await.unwrap();
+    objects::install(&cluster, Progress::begin()).await.unwrap();
+    site.node("edge1", false).await;
+    let list = site.path("api/v1", "configmaps/yurt-forgotten-nodes");
+    let output = site.yurtctl(&["node", "forget", "egde1", "--yes"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("--unknown"), "{}", errors(&output));
+    assert!(!site.exists(&list).await, "something was changed");
+    // Retired: its Node was deleted by hand, and its rights were not.
+    objects::bind(&cluster, "edge1").await.unwrap();
+    assert_eq!(admin.delete("/api/v1/nodes/edge1").await.unwrap().0, 200);
+    for words in [
+        &["node", "forget", "edge1", "--yes"][..],
+        &["node", "forget", "edge7", "--yes", "--unknown"],
+        // On the list, and so known.
+        &["node", "forget", "edge7", "--yes"],
+    ] {
+        let output = site.yurtctl(words).await;
+        assert!(output.status.success(), "{words:?}: {}", errors(&output));
+    }
+    let list = site.object(&list).await;
+    let names: Vec<_> = list["data"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["edge1", "edge7"]);
+}
+
+#[tokio::test]
 async fn the_last_revert_leaves_what_refuses_forgotten_nodes() {
     let site = Site::start().await;
     let hand = Hand::start(&site, |_, _| Answer::Nothing);

@@ -79,10 +79,13 @@ async fn nothing_of_the_tunnel_is_left_in_a_namespace_that_somebody_else_has_mad
         let path = site.path("api/v1", &format!("configmaps/{map}"));
         assert!(!site.exists(&path).await, "{map}");
     }
-    for kind in ["clusterroles", "clusterrolebindings"] {
-        let list = site
-            .object(&format!("/apis/rbac.authorization.k8s.io/v1/{kind}"))
-            .await;
+    for kind in [
+        "rbac.authorization.k8s.io/v1/clusterroles",
+        "rbac.authorization.k8s.io/v1/clusterrolebindings",
+        "admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+        "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    ] {
+        let list = site.object(&format!("/apis/{kind}")).await;
         let items = list["items"].as_array().unwrap().iter();
         let names = items.filter_map(|item| item["metadata"]["name"].as_str());
         let left: Vec<_> = names.filter(|name| name.starts_with("yurt-")).collect();

@@ -36,15 +36,48 @@ pub fn lock_any(cluster: &Cluster) -> Result<BrokenNode> {
 pub fn lock_plain(cluster: &Cluster) -> Result<BrokenNode> {
     let [first, second] = NODES.map(|name| cluster.node(name));
     let node = first_free(&[second, first], |node| node.lock_within(TURN))?;
+    make_plain(cluster, &node)?;
+    Ok(node)
+}
+
+fn make_plain(cluster: &Cluster, node: &Node) -> Result<()> {
     if node
         .exec(["test", "-e", "/usr/local/bin/yurthub"])?
         .status
         .success()
     {
-        crate::conversion::revert(&node)?;
+        crate::conversion::revert(node)?;
     }
+    wait_known(cluster, node)
+}
+
+/// Both edge nodes without yurthub for us alone, healed.
+///
+/// # Errors
+/// As [`lock_plain`].
+pub fn lock_both_plain(cluster: &Cluster) -> Result<[BrokenNode; 2]> {
+    let nodes = lock_both(cluster)?;
+    for node in &nodes {
+        make_plain(cluster, node)?;
+    }
+    Ok(nodes)
+}
+
+/// An edge node behind yurthub for us alone, healed, and the other one, which is silent as long as it is ours.
+///
+/// # Errors
+/// As [`lock_any`].
+pub fn lock_in_silence(cluster: &Cluster) -> Result<(BrokenNode, BrokenNode)> {
+    let [other, node] = lock_both(cluster)?;
+    super::ensure(&node)?;
     wait_known(cluster, &node)?;
-    Ok(node)
+    Ok((node, other))
+}
+
+/// Everybody who wants both takes them in this order: so nobody waits for somebody who waits for him.
+fn lock_both(cluster: &Cluster) -> Result<[BrokenNode; 2]> {
+    let [first, second] = NODES.map(|name| cluster.node(name).lock());
+    Ok([first?, second?])
 }
 
 /// An edge node behind yurthub that nobody breaks as long as the guard lives.

@@ -1,25 +1,39 @@
-//! yurtctl: a node becomes an edge node under its pods and clients, and an ordinary one again without a trace.
+//! yurtctl: nodes become edge nodes under their pods and clients, and ordinary ones again without a trace.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::conversion::{self, yurtctl};
-use e2e::hub::guard::lock_plain;
+use e2e::hub::guard::{lock_both_plain, lock_plain};
 use e2e::progress::say;
 use e2e::{Background, Cluster, Node, containers, hub, image, wait_for};
 use serde_json::Value;
 
 use crate::setup::{POD_DEADLINE, wait_agreed};
 use crate::trace::{assert_unknown, difference, snapshot};
-use crate::workload::{STATIC_POD, Workload, api_of, born, heard, workload};
+use crate::workload::Workload;
 
-/// The plan for the one node, which nobody carries out.
+/// The plan, which nobody carries out, has `action` for each node.
 fn assert_planned(cluster: &Cluster, args: &[&str], action: &str) -> Result<()> {
     let shown = ["--dry-run", "-o", "json", "--system-clients="];
     let plan = yurtctl(cluster, args.iter().chain(&shown))?.run_ok()?;
     let plan: Value = serde_json::from_str(&plan).context("read the plan")?;
-    assert_eq!(plan["nodes"][0]["action"], action, "{plan:#}");
-    assert_eq!(plan["nodes"][0]["layout"], "kubeadm");
+    for node in plan["nodes"].as_array().context("a plan without nodes")? {
+        assert_eq!(node["action"], action, "{plan:#}");
+        assert_eq!(node["layout"], "kubeadm");
+    }
+    Ok(())
+}
+
+/// The kubelet and kube-proxy are clients of yurthub, and the cloud hears of it.
+fn assert_served(cluster: &Cluster, node: &Node) -> Result<()> {
+    assert!(hub::metric(node, "yurthub_mirror_watchers")? > 0.0);
+    wait_told(cluster, node)?;
+    assert!(
+        hub::clients::kube_proxy_watches(node)?.is_some(),
+        "kube-proxy is no client"
+    );
     Ok(())
 }
 
@@ -36,82 +50,71 @@ fn wait_told(cluster: &Cluster, node: &Node) -> Result<()> {
 }
 
 #[test]
-fn a_node_is_converted_under_its_pods_and_reverted_without_a_trace() -> Result<()> {
+fn two_nodes_are_converted_under_their_pods_and_reverted_without_a_trace() -> Result<()> {
     let cluster = crate::setup::cluster()?;
-    let node = lock_plain(&cluster)?;
-    let namespace = cluster.namespace("conversion")?;
-    let service = workload(&namespace, &node)?;
-    let here = Workload {
-        namespace: &namespace,
-        service,
-    };
-    cluster.kubectl([
-        "-n",
-        namespace.name(),
-        "wait",
-        "--for=condition=Ready",
-        "pod",
-        "--all",
-        "--timeout=120s",
-    ])?;
+    let nodes = lock_both_plain(&cluster)?;
+    let names = nodes.each_ref().map(|node| node.name()).join(",");
     let image = image::built()?;
-    image::load(&node, &image)?;
+    image::load(&cluster.node("cloud1"), &image)?; // for those in the cloud, whom the nodes' pods wait for
+    let mut loads = Vec::new();
+    for node in &nodes {
+        image::load(node, &image)?;
+        loads.push(Workload::place(&cluster, node)?);
+    }
     let _turn = conversion::turn(&cluster)?;
-    let before = snapshot(&node)?;
-    let pods = born(here.namespace)?;
-    ensure!(pods.len() >= 8, "{pods:?}");
+    let (mut before, mut pods) = (Vec::new(), Vec::new());
+    for (node, load) in nodes.iter().zip(&loads) {
+        load.wait_running()?;
+        before.push(snapshot(node)?);
+        pods.push(load.born()?);
+        ensure!(pods.iter().all(|pods| pods.len() >= 8), "{pods:?}");
+    }
+    let born = || loads.iter().map(Workload::born).collect::<Result<Vec<_>>>();
+    let assert_as_before = |when| -> Result<()> {
+        for (node, before) in nodes.iter().zip(&before) {
+            assert_eq!(difference(before, &snapshot(node)?), "", "{} {when}", node.name());
+        }
+        Ok(())
+    };
 
-    let args = |verb| conversion::args(verb, &node, &image);
+    let args = |verb| conversion::args(verb, &names, &image);
     assert_planned(&cluster, &args("convert"), "convert")?;
-    assert_eq!(difference(&before, &snapshot(&node)?), "", "by a dry run");
+    assert_as_before("by a dry run")?;
 
-    let (client, lister) = (here.client(&node)?, here.lister(&node)?);
+    let clients = loads.iter().map(Workload::clients).collect::<Result<Vec<_>>>()?;
     let start = Instant::now();
     yurtctl(&cluster, args("convert"))?.run_ok()?;
     let converted = start.elapsed();
-    assert_eq!(
-        born(here.namespace)?,
-        pods,
-        "a conversion has restarted a container"
-    );
-    assert!(hub::metric(&node, "yurthub_mirror_watchers")? > 0.0);
+    assert_eq!(born()?, pods, "a conversion has restarted a container");
     assert_planned(&cluster, &args("convert"), "nothing")?;
-    wait_told(&cluster, &node)?;
-    assert!(
-        hub::clients::kube_proxy_watches(&node)?.is_some(),
-        "kube-proxy is no client"
-    );
-    here.be_born_late(&node)?;
-    assert_eq!(api_of("late", &namespace)?, "169.254.2.1");
+    for (node, load) in nodes.iter().zip(&loads) {
+        assert_served(&cluster, node)?;
+        load.be_born_late()?;
+        assert_eq!(load.api_of_late()?, "169.254.2.1");
+    }
 
     let start = Instant::now();
-    yurtctl(&cluster, args("revert"))?.run_ok()?;
+    // Both at once, as nobody is surprised by a second one.
+    let together = ["--canary=0", "--max-unavailable=2"];
+    yurtctl(&cluster, args("revert").iter().chain(&together))?.run_ok()?;
     let reverted = start.elapsed();
-    assert_eq!(
-        born(here.namespace)?,
-        pods,
-        "a revert has restarted a container from before"
-    );
-    assert_eq!(difference(&before, &snapshot(&node)?), "");
-    wait_agreed(&cluster, &node, &namespace, POD_DEADLINE)?;
-    assert_eq!(api_of("late", &namespace)?, "10.96.0.1", "it was not restarted");
-    here.wait_followed(&node)?;
-    let (answered, listed) = (heard(&client), heard(&lister));
-    drop((client, lister));
-    assert!(
-        answered.1 == 0 && answered.0 > 100,
-        "answers and losses: {answered:?}"
-    );
-    assert!(listed.1 == 0 && listed.0 > 5, "lists and losses: {listed:?}");
-    assert_unknown(&cluster, &node)?;
-    node.exec_ok(["rm", STATIC_POD])?;
+    assert_eq!(born()?, pods, "a revert has restarted a container from before");
+    assert_as_before("by a revert")?;
+    let (mut answered, mut listed) = (0, 0);
+    for ((node, load), clients) in nodes.iter().zip(&loads).zip(clients) {
+        wait_agreed(&cluster, node, load.namespace(), POD_DEADLINE)?;
+        assert_eq!(load.api_of_late()?, "10.96.0.1", "it was not restarted");
+        load.wait_followed()?;
+        let (requests, lists) = clients.end().with_context(|| node.name().to_owned())?;
+        answered += requests;
+        listed += lists;
+        assert_unknown(&cluster, node)?;
+    }
     say(format_args!(
-        "hub conversion: converted in {:.1} s and reverted in {:.1} s, {} containers as before, none of {} requests and {} lists lost",
+        "hub conversion: two nodes converted in {:.1} s and reverted in {:.1} s, {} containers as before, none of {answered} requests and {listed} lists lost",
         converted.as_secs_f64(),
         reverted.as_secs_f64(),
-        pods.len(),
-        answered.0,
-        listed.0,
+        pods.iter().map(BTreeMap::len).sum::<usize>(),
     ));
     Ok(())
 }

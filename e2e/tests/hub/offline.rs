@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::containers::{self, Containers};
+use e2e::hub::guard::lock_in_silence;
 use e2e::progress::say;
 use e2e::{Background, BrokenNode, Namespace, Node, hub, pod, wait_for};
 use serde_json::{Value, json};
 
-use crate::setup::{POD_DEADLINE, alone, in_the_cloud, wait_agreed, wait_kubelet_healthy};
+use crate::setup::{POD_DEADLINE, alone, cluster, in_the_cloud, wait_agreed, wait_kubelet_healthy};
 
 const PODS: usize = 10;
 /// The goal is one second.
@@ -231,10 +232,9 @@ fn reboot(node: &BrokenNode, namespace: &Namespace, before: &Containers) -> Resu
 
 #[test]
 fn an_offline_reboot_brings_all_pods_back_as_fast_as_an_online_one_without_yurthub() -> Result<()> {
-    let (cluster, node) = alone()?;
+    let cluster = cluster()?;
     // Tests on the other node would be in the figures.
-    let other = if node.name() == "edge1" { "edge2" } else { "edge1" };
-    let _silence = cluster.node(other).lock()?;
+    let (node, _silence) = lock_in_silence(&cluster)?;
     let namespace = cluster.namespace("reboot")?;
     let before = start_pods(&cluster, &node, &namespace, PODS)?;
     node.cut()?;

@@ -51,5 +51,7 @@ mod trace;
 mod truth;
 #[path = "hub/volatile_disk.rs"]
 mod volatile_disk;
+#[path = "hub/walks.rs"]
+mod walks;
 #[path = "hub/workload.rs"]
 mod workload;

@@ -112,7 +112,7 @@ fn serve(cluster: &Cluster, node: &Node, namespace: &Namespace) -> Result<String
 
 fn round(cluster: &Cluster, node: &Node, namespace: &Namespace, url: &str, worst: &mut Worst) -> Result<()> {
     let image = image::built()?;
-    let args = |verb| conversion::args(verb, node, &image);
+    let args = |verb| conversion::args(verb, node.name(), &image);
     std::thread::sleep(SETTLE);
     let health = watch_kubelet(node)?;
     node.exec_ok(["systemctl", "restart", "kubelet"])?;

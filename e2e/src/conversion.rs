@@ -27,17 +27,10 @@ pub fn yurtctl(cluster: &Cluster, args: impl IntoIterator<Item = impl AsRef<OsSt
     Ok(cluster.in_cloud(program).args(args).deadline(DEADLINE))
 }
 
-/// What yurtctl is told to `convert` or `revert` one node with `image`, and to ask nobody. kubeadm may have put both DNS
+/// What yurtctl is told to `convert` or `revert` `nodes` (with commas between) with `image`, and to ask nobody. kubeadm may have put both DNS
 /// servers of the cluster elsewhere: tests that need names run one of their own.
-pub fn args<'a>(verb: &'a str, node: &'a Node, image: &'a Image) -> Vec<&'a str> {
-    let mut args = vec![
-        verb,
-        "--yes",
-        "--edge-nodes",
-        node.name(),
-        "--image",
-        &image.reference,
-    ];
+pub fn args<'a>(verb: &'a str, nodes: &'a str, image: &'a Image) -> Vec<&'a str> {
+    let mut args = vec![verb, "--yes", "--edge-nodes", nodes, "--image", &image.reference];
     if verb == "convert" {
         args.push(WITHOUT_DNS);
     }
@@ -93,7 +86,7 @@ pub fn convert(node: &Node, binary: &Path) -> Result<()> {
 const LOCAL: &str = "/usr/local/bin/yurtctl";
 
 fn run_convert(node: &Node, image: &Image) -> Result<()> {
-    yurtctl(&node.cluster(), args("convert", node, image))?
+    yurtctl(&node.cluster(), args("convert", node.name(), image))?
         .arg("--system-clients=")
         .run_ok()
         .with_context(|| format!("convert {}", node.name()))?;

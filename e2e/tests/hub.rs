@@ -21,6 +21,8 @@ mod damage;
 mod disk_full;
 #[path = "hub/image.rs"]
 mod image;
+#[path = "hub/interruption.rs"]
+mod interruption;
 #[path = "hub/mayhem.rs"]
 mod mayhem;
 #[path = "hub/offline.rs"]
@@ -43,7 +45,13 @@ mod services;
 mod setup;
 #[path = "hub/thin_link.rs"]
 mod thin_link;
+#[path = "hub/trace.rs"]
+mod trace;
 #[path = "hub/truth.rs"]
 mod truth;
 #[path = "hub/volatile_disk.rs"]
 mod volatile_disk;
+#[path = "hub/walks.rs"]
+mod walks;
+#[path = "hub/workload.rs"]
+mod workload;

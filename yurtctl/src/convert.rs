@@ -16,6 +16,7 @@ use crate::args::{ClusterArgs, Convert, Pace};
 use crate::cluster::{Cluster, HubConfig, Purpose};
 use crate::plan::{self, Action, Frame, NodePlan};
 use crate::progress::Progress;
+use crate::rebirth::Unready;
 use crate::run::{self, Consent, Done};
 use crate::selection::NodeView;
 use crate::servant::Silent;
@@ -187,7 +188,7 @@ async fn lead_system_clients(cluster: &Cluster, plan: &NodePlan, progress: Progr
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-    rebirth::restart(cluster, node, &plan.restarted, progress).await
+    rebirth::restart(cluster, node, &plan.restarted, &Unready::default(), progress).await
 }
 
 /// What all nodes get.

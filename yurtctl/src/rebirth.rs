@@ -1,5 +1,9 @@
 //! Restarting pods one at a time: each is deleted, and the next one only when its controller's new one is Ready.
+//!
+//! A pod that was not Ready before need not be Ready again. A kubelet that was restarted calls every pod Ready until it has
+//! probed it (`UpdatePodStatus` in `pkg/kubelet/prober`), so who was not is asked for before that.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,16 +19,40 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// A controller that is there makes a new pod sooner.
 const ORPHANED: Duration = Duration::from_secs(15);
 
-/// Restarts `pods`, that are on `node`. The first that is not replaced in time ends it.
-pub async fn restart(cluster: &Cluster, node: &str, pods: &[PodName], progress: Progress) -> Result<()> {
+/// Pods of a node that are not Ready, by their UIDs.
+#[derive(Debug, Clone, Default)]
+pub struct Unready(BTreeSet<String>);
+
+impl Unready {
+    /// Those that are not Ready on `node` now.
+    pub async fn on(cluster: &Cluster, node: &str) -> Result<Self> {
+        let pods = cluster.pods(Some(node)).await?;
+        let unready = pods.into_iter().filter(|pod| !is_ready(pod));
+        Ok(Self(unready.filter_map(|pod| pod.metadata.uid).collect()))
+    }
+
+    fn has(&self, pod: &Pod) -> bool {
+        pod.metadata.uid.as_ref().is_some_and(|uid| self.0.contains(uid))
+    }
+}
+
+/// Restarts `pods`, that are on `node`. The first that is not replaced in time ends it; as many pods of its controller have
+/// to be Ready as are now, but for those that were `unready` before.
+pub async fn restart(
+    cluster: &Cluster,
+    node: &str,
+    pods: &[PodName],
+    unready: &Unready,
+    progress: Progress,
+) -> Result<()> {
     for pod in pods {
         progress.node(node, &format!("restarting {pod}"));
-        restart_one(cluster, pod).await?;
+        restart_one(cluster, pod, unready).await?;
     }
     Ok(())
 }
 
-async fn restart_one(cluster: &Cluster, name: &PodName) -> Result<()> {
+async fn restart_one(cluster: &Cluster, name: &PodName, unready: &Unready) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), &name.namespace);
     let old = match pods.get(&name.name).await {
         Err(error) if is_missing(&error) => return Ok(()),
@@ -34,7 +62,10 @@ async fn restart_one(cluster: &Cluster, name: &PodName) -> Result<()> {
         return Ok(());
     };
     let before = of_controller(&pods, &owner).await?;
-    let before = before.iter().filter(|pod| is_ready(pod)).count();
+    let before = before
+        .iter()
+        .filter(|pod| is_ready(pod) && !unready.has(pod))
+        .count();
     let by_uid = DeleteParams {
         preconditions: Some(Preconditions {
             uid: old.metadata.uid.clone(),

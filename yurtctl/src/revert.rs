@@ -16,6 +16,7 @@ use crate::convert::site;
 use crate::objects::{self, Owner};
 use crate::plan::{self, Action, Frame, NodePlan, Routes};
 use crate::progress::Progress;
+use crate::rebirth::Unready;
 use crate::run::{self, Consent, Done};
 use crate::selection::NodeView;
 use crate::session::{self, Leave, Session};
@@ -130,8 +131,9 @@ async fn revert(
     if let Err(why) = survey::ready_now(cluster, node).await {
         return Ok(Done::Pending(why));
     }
+    let unready = Unready::on(cluster, node).await?;
     lead_nobody(cluster, config, facts, pace, progress).await?;
-    bear_again(cluster, config, node, progress).await?;
+    bear_again(cluster, config, node, &unready, progress).await?;
     progress.node(node, "its pod takes it over");
     let transaction = run::transaction(Goal::Reverted, spec, pace);
     let ended = servant::carry_out(cluster, config, &transaction, progress).await?;
@@ -166,7 +168,13 @@ async fn lead_nobody(
 }
 
 /// Restarts the pods that talk to yurthub now: the plan was made before somebody agreed to it, which may be long ago.
-async fn bear_again(cluster: &Cluster, config: &HubConfig, node: &str, progress: Progress) -> Result<()> {
+async fn bear_again(
+    cluster: &Cluster,
+    config: &HubConfig,
+    node: &str,
+    unready: &Unready,
+    progress: Progress,
+) -> Result<()> {
     let facts = servant::facts(cluster, config, node).await?;
     let pods = cluster.pods(Some(node)).await?;
     let reborn = plan::reborn(&Routes::of(&facts, &pods), &pods);
@@ -177,7 +185,7 @@ async fn bear_again(cluster: &Cluster, config: &HubConfig, node: &str, progress:
             &format!("nobody would make these anew; restart them yourself after the revert: {names}"),
         );
     }
-    rebirth::restart(cluster, node, &reborn.restarted, progress).await
+    rebirth::restart(cluster, node, &reborn.restarted, unready, progress).await
 }
 
 /// The cloud knows of no conversion any more.

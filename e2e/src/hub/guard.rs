@@ -34,15 +34,33 @@ pub fn lock_any(cluster: &Cluster) -> Result<BrokenNode> {
 /// When none becomes free in 15 minutes, or yurthub cannot be taken away.
 pub fn lock_plain(cluster: &Cluster) -> Result<BrokenNode> {
     let node = first_free(&to_break(cluster), |node| node.lock_within(TURN))?;
+    make_plain(cluster, &node)?;
+    Ok(node)
+}
+
+fn make_plain(cluster: &Cluster, node: &Node) -> Result<()> {
     if node
         .exec(["test", "-e", "/usr/local/bin/yurthub"])?
         .status
         .success()
     {
-        crate::conversion::revert(&node)?;
+        crate::conversion::revert(node)?;
     }
-    wait_known(cluster, &node)?;
-    Ok(node)
+    wait_known(cluster, node)
+}
+
+/// Two edge nodes without yurthub for us alone, healed. Everybody who wants two takes them in this order: so nobody waits for
+/// somebody who waits for him.
+///
+/// # Errors
+/// As [`lock_plain`].
+pub fn lock_two_plain(cluster: &Cluster) -> Result<[BrokenNode; 2]> {
+    let [first, second, _] = NODES.map(|name| cluster.node(name).lock());
+    let nodes = [first?, second?];
+    for node in &nodes {
+        make_plain(cluster, node)?;
+    }
+    Ok(nodes)
 }
 
 /// An edge node behind yurthub that nobody breaks as long as the guard lives.

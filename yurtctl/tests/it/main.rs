@@ -10,6 +10,7 @@ mod site;
 mod forget;
 mod lock;
 mod objects;
+mod plugin;
 mod revert;
 mod rights;
 mod survey;

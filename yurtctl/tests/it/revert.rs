@@ -1,9 +1,13 @@
 //! A revert, and pods that are born while somebody thinks about it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use yurt_testkit::objects::{ensure_namespace, pod};
 use yurtctl::objects;
+use yurtctl::plan::PodName;
 use yurtctl::progress::Progress;
+use yurtctl::rebirth::{self, Unready};
 use yurtctl_node::journal::Outcome;
 use yurtctl_node::message::Message;
 
@@ -68,4 +72,41 @@ async fn a_pod_that_was_born_after_the_plan_is_restarted_too() {
             .exists(&format!("/api/v1/namespaces/{}", site.namespace))
             .await
     );
+}
+
+#[tokio::test]
+async fn a_pod_that_was_not_ready_before_the_kubelet_was_restarted_need_not_be_ready_again() {
+    let site = Site::start().await;
+    site.node("edge1", true).await;
+    let cluster = site.cluster().await;
+    let apps = format!("{}-apps", site.namespace);
+    ensure_namespace(site.admin(), &apps).await.unwrap();
+    let owner =
+        json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "a", "uid": "a", "controller": true}]);
+    // The second one is there in place of the one that its controller would make.
+    let [old, new] = ["old", "new"].map(|name| {
+        pod(name)
+            .in_namespace(&apps)
+            .on("edge1")
+            .with("/spec/terminationGracePeriodSeconds", 0)
+            .with("/metadata/ownerReferences", owner.clone())
+    });
+    old.create(site.admin()).await.unwrap();
+    new.create(site.admin()).await.unwrap();
+    let unready = Unready::on(&cluster, "edge1").await.unwrap();
+    // What a kubelet says that was restarted and has probed nobody yet.
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let path = format!("{}/status", old.path());
+    let (code, answer) = site.admin().patch(&path, ready).await.unwrap();
+    assert_eq!(code, 200, "{answer}");
+
+    let name = PodName {
+        namespace: apps,
+        name: "old".to_owned(),
+    };
+    let pods = [name];
+    let restart = rebirth::restart(&cluster, "edge1", &pods, &unready, Progress::begin());
+    let restarted = tokio::time::timeout(Duration::from_secs(20), restart).await;
+    restarted.expect("it is waited for").unwrap();
+    assert!(!site.exists(&old.path()).await);
 }

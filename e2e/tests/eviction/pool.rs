@@ -172,7 +172,25 @@ fn switch_off(
         failed_over < TOLERATED,
         "failed over after {failed_over:?}, while ordinary pods are after {TOLERATED:?}"
     );
+    assert_eq!(disruptions(namespace)?, ["DeletionByNodeFailover"]);
     Ok(failed_over)
+}
+
+/// The reasons for which pods that go were disrupted, as a Job's `podFailurePolicy` sees them.
+fn disruptions(namespace: &Namespace) -> Result<Vec<Value>> {
+    let pods: Value = serde_json::from_str(&namespace.kubectl(["get", "pods", "-o", "json"])?)?;
+    let pods = pods["items"].as_array().cloned().unwrap_or_default();
+    let going = pods
+        .into_iter()
+        .filter(|pod| pod["metadata"].get("deletionTimestamp").is_some());
+    let conditions = going.flat_map(|pod| {
+        pod["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    });
+    let disrupted = conditions.filter(|one| one["type"] == "DisruptionTarget" && one["status"] == "True");
+    Ok(disrupted.map(|one| one["reason"].clone()).collect())
 }
 
 /// Switches the node off once more, and kills the leader when it holds the pod until peers have said what they see. Returns
@@ -223,6 +241,7 @@ fn switch_off_and_kill_the_leader(
         failed_over < FOLLOWED + TOLERATED,
         "failed over {failed_over:?} after the leader was killed, who is followed after {FOLLOWED:?}"
     );
+    assert_eq!(disruptions(namespace)?, ["DeletionByNodeFailover"]);
     Ok(failed_over)
 }
 

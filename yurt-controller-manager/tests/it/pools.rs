@@ -161,6 +161,17 @@ async fn pods_of_the_dead_go(cluster: &Cluster<'_>) {
         if evicted == expected { Ok(()) } else { Err(evicted) }
     })
     .await;
+    // So that a Job does not count it as a failure.
+    for kind in ["web", "crash", "short"] {
+        let pod = cluster.pod(&format!("dead-a-{kind}")).await;
+        let conditions = pod["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let told = conditions.iter().filter(|one| one["type"] == "DisruptionTarget");
+        let told: Vec<_> = told.map(|one| (&one["status"], &one["reason"])).collect();
+        assert_eq!(told, [(&json!("True"), &json!("DeletionByNodeFailover"))]);
+    }
     let (_, events) = cluster
         .0
         .get("/apis/events.k8s.io/v1/namespaces/default/events")

@@ -6,13 +6,17 @@ use anyhow::{Context, Result, ensure};
 use e2e::conversion::yurtctl;
 use e2e::progress::say;
 use e2e::{BrokenNode, Cluster, Namespace, Node, containers, hub, wait_for};
+use serde_json::Value;
 
+use crate::leader::Leader;
 use crate::{DEADLINE, Stay, start_pods, wait_rolled_out, wanted};
 
 /// For so long an ordinary pod tolerates a silent node in this cluster.
 pub(crate) const TOLERATED: Duration = Duration::from_secs(10);
 /// What the cloud may take longer than it should.
 pub(crate) const MARGIN: Duration = Duration::from_secs(10);
+/// What a node asks for.
+const DURATION: &str = "node.openyurt.io/autonomy-duration";
 /// The duration that is asked for.
 const ASKED: Duration = Duration::from_secs(30);
 
@@ -86,6 +90,58 @@ fn evicted_after(namespace: &Namespace, given_up: Instant) -> Result<Duration> {
     })
 }
 
+/// For how many seconds each of the pods that are evicted tolerates a silent node; `null`: for ever.
+fn tolerated(namespace: &Namespace) -> Result<Vec<Value>> {
+    let pods = namespace.kubectl(["get", "pods", "-l", "app=evicted", "-o", "json"])?;
+    let pods: Value = serde_json::from_str(&pods)?;
+    let pods = pods["items"].as_array().cloned().unwrap_or_default();
+    let of_silence = |one: &&Value| one["key"] == "node.kubernetes.io/unreachable";
+    let seconds = pods.iter().map(|pod| {
+        let tolerations = pod["spec"]["tolerations"].as_array();
+        let found = tolerations.and_then(|all| all.iter().find(of_silence));
+        found.map_or(Value::Bool(false), |one| one["tolerationSeconds"].clone())
+    });
+    Ok(seconds.collect())
+}
+
+/// Autonomy is granted while evictions are under way: the leader calls them off first, and two seconds later sets what was
+/// asked for. It is killed in between, and the other replica does the rest. Returns how long after that.
+fn leader_dies_between_two_writes(
+    cluster: &Cluster,
+    namespace: &Namespace,
+    node: &BrokenNode,
+) -> Result<Duration> {
+    let pods = wanted(namespace)?;
+    node.cut()?;
+    let leader = Leader::find(cluster)?;
+    wait_given_up(cluster, node)?;
+    cluster.kubectl(["annotate", "node", node.name(), &format!("{DURATION}=10m")])?;
+    wait_for("the evictions to be called off", DEADLINE, || {
+        let found = tolerated(namespace)?;
+        ensure!(found == [Value::Null, Value::Null], "{found:?}");
+        Ok(Some(()))
+    })?;
+    let start = Instant::now();
+    leader.kill()?;
+    let found = tolerated(namespace)?;
+    ensure!(
+        found == [Value::Null, Value::Null],
+        "it was not killed in the middle of its work, which was over: {found:?}"
+    );
+    wait_for("the other replica to end it", DEADLINE, || {
+        let (found, said) = (tolerated(namespace)?, reason(cluster, node)?);
+        let set = found
+            .iter()
+            .filter(|seconds| seconds.as_u64().is_some_and(|some| some > 300));
+        ensure!(set.count() == 2 && said == "ForDuration", "{found:?}, {said}");
+        Ok(Some(()))
+    })?;
+    let followed = start.elapsed();
+    leader.is_followed()?;
+    assert_eq!(wanted(namespace)?, pods, "a pod was evicted, or made anew");
+    Ok(followed)
+}
+
 #[test]
 fn pods_of_an_autonomous_node_stay_for_as_long_as_was_asked_for() -> Result<()> {
     let stay = Stay::begin()?;
@@ -124,9 +180,8 @@ fn pods_of_an_autonomous_node_stay_for_as_long_as_was_asked_for() -> Result<()> 
     node.join()?;
     wait_settled(cluster, &namespace, &node)?;
 
-    ask(cluster, &node, &["--on"])?;
-    node.cut()?;
-    wait_given_up(cluster, &node)?;
+    ask(cluster, &node, &["--off"])?;
+    let followed = leader_dies_between_two_writes(cluster, &namespace, &node)?;
     ask(cluster, &node, &["--off"])?;
     let after_end = evicted_after(&namespace, Instant::now())?;
     node.join()?;
@@ -134,9 +189,11 @@ fn pods_of_an_autonomous_node_stay_for_as_long_as_was_asked_for() -> Result<()> 
     assert_eq!(reason(cluster, &node)?, "");
     say(format_args!(
         "autonomy: pods stayed for ever; {:.1} s after the cloud gave their node up, where 30 s were asked for; {:.1} s after \
-         autonomy was taken away, where 10 s are tolerated",
+         autonomy was taken away, where 10 s are tolerated; a leader that was killed between two writes was followed, and \
+         its work done, {:.1} s later",
         after_duration.as_secs_f64(),
-        after_end.as_secs_f64()
+        after_end.as_secs_f64(),
+        followed.as_secs_f64()
     ));
     drop((namespace, node));
     stay.end()

@@ -264,12 +264,14 @@ fn a_node_gets_certificates_for_itself_alone_until_it_is_forgotten() -> Result<(
     refuses_what_is_others(&lost, &own, node.name())?;
 
     // The one that would answer dies.
-    Leader::find(cluster)?.kill()?;
+    let leader = Leader::find(cluster)?;
+    leader.kill()?;
     let (answer, by_another) = lost.request("lost-failover", &own, None)?;
     ensure!(
         matches!(answer, Answer::Issued(_)),
         "after a fail-over: {answer:?}"
     );
+    drop(leader);
 
     let refused = forget_and_remember(&lost, &own)?;
     say(format_args!(

@@ -1,7 +1,18 @@
 //! Which replica of the controller manager leads, and how it is killed.
 
-use anyhow::{Result, bail};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use e2e::{Cluster, Node, containers};
+
+use crate::autonomy::wait_managed;
+
+/// A replica that is killed is followed after at most so long.
+pub(crate) const FOLLOWED: Duration = Duration::from_secs(12);
+
+/// Held by whoever is about to kill the leader, until he has seen what follows: two who do it at a time would not know whom.
+static KILLER: Mutex<()> = Mutex::new(());
 
 /// Who leads: the name that stands in the Lease, which begins with that of its pod.
 fn leader(cluster: &Cluster) -> Result<String> {
@@ -16,15 +27,19 @@ fn leader(cluster: &Cluster) -> Result<String> {
     Ok(cluster.kubectl(lease)?)
 }
 
-/// The process that leads.
+/// The process that leads. Nobody else kills it meanwhile.
 pub(crate) struct Leader {
     name: String,
     cloud: Node,
     container: String,
+    _killer: MutexGuard<'static, ()>,
 }
 
 impl Leader {
+    /// Finds it, when there is another one that can follow.
     pub(crate) fn find(cluster: &Cluster) -> Result<Self> {
+        let killer = KILLER.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_managed(cluster)?;
         let name = leader(cluster)?;
         for cloud in cluster.nodes() {
             // One that another test has switched off runs nothing.
@@ -40,6 +55,7 @@ impl Leader {
                     name,
                     cloud,
                     container,
+                    _killer: killer,
                 });
             }
         }
@@ -54,6 +70,13 @@ impl Leader {
         self.cloud
             .cluster()
             .kubectl([delete.as_slice(), &at_once].concat())?;
+        Ok(())
+    }
+
+    /// Sees that another one leads by now, so that what was done since was done by that one.
+    pub(crate) fn is_followed(&self) -> Result<()> {
+        let name = leader(&self.cloud.cluster())?;
+        ensure!(name != self.name && !name.is_empty(), "{name} leads still");
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use e2e::{BrokenNode, Caller, Cluster, Namespace, containers, hub, wait_for};
 use serde_json::{Value, json};
 
 use crate::autonomy::{MARGIN, TOLERATED, wait_given_up, wait_managed};
+use crate::leader::{FOLLOWED, Leader};
 use crate::{DEADLINE, Stay, wanted};
 
 const POOL: &str = "shop";
@@ -171,6 +172,76 @@ fn switch_off(
         failed_over < TOLERATED,
         "failed over after {failed_over:?}, while ordinary pods are after {TOLERATED:?}"
     );
+    assert_eq!(disruptions(namespace)?, ["DeletionByNodeFailover"]);
+    Ok(failed_over)
+}
+
+/// The reasons for which pods that go were disrupted, as a Job's `podFailurePolicy` sees them.
+fn disruptions(namespace: &Namespace) -> Result<Vec<Value>> {
+    let pods: Value = serde_json::from_str(&namespace.kubectl(["get", "pods", "-o", "json"])?)?;
+    let pods = pods["items"].as_array().cloned().unwrap_or_default();
+    let going = pods
+        .into_iter()
+        .filter(|pod| pod["metadata"].get("deletionTimestamp").is_some());
+    let conditions = going.flat_map(|pod| {
+        pod["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    });
+    let disrupted = conditions.filter(|one| one["type"] == "DisruptionTarget" && one["status"] == "True");
+    Ok(disrupted.map(|one| one["reason"].clone()).collect())
+}
+
+/// Switches the node off once more, and kills the leader when it holds the pod until peers have said what they see. Returns
+/// how long after that the pod was given up, by the other replica.
+fn switch_off_and_kill_the_leader(
+    cluster: &Cluster,
+    silent: &BrokenNode,
+    namespace: &Namespace,
+) -> Result<Duration> {
+    let leader = Leader::find(cluster)?;
+    let before = wait_for("one pod to be there again", DEADLINE, || {
+        let (now, leaving) = wanted(namespace)?;
+        ensure!(now.len() == 1 && leaving == 0, "{now:?}, {leaving} leaving");
+        Ok(Some((now, leaving)))
+    })?;
+    silent.cut()?;
+    silent.power_off()?;
+    let held = || -> Result<Vec<(bool, bool)>> {
+        let pods: Value = serde_json::from_str(&namespace.kubectl(["get", "pods", "-o", "json"])?)?;
+        let pods = pods["items"].as_array().into_iter().flatten();
+        let metadata = pods.map(|pod| &pod["metadata"]);
+        let states = metadata.map(|of| {
+            let held = of["annotations"]["yurt.openyurt.io/tolerates-for"] == "for-ever";
+            (held, of.get("deletionTimestamp").is_some())
+        });
+        Ok(states.collect())
+    };
+    wait_for("its pod to be held until there is a verdict", DEADLINE, || {
+        let found = held()?;
+        ensure!(found == [(true, false)], "{found:?}");
+        Ok(Some(()))
+    })?;
+    let start = Instant::now();
+    leader.kill()?;
+    let found = held()?;
+    ensure!(
+        found == [(true, false)],
+        "the leader was not killed before there was a verdict: {found:?}"
+    );
+    // Nobody else gives up a pod that tolerates it for ever.
+    let failed_over = wait_for("its pod to be given up by the other replica", DEADLINE, || {
+        let (now, leaving) = wanted(namespace)?;
+        ensure!(leaving == 1 && now != before.0, "{leaving} leaving");
+        Ok(Some(start.elapsed()))
+    })?;
+    leader.is_followed()?;
+    ensure!(
+        failed_over < FOLLOWED + TOLERATED,
+        "failed over {failed_over:?} after the leader was killed, who is followed after {FOLLOWED:?}"
+    );
+    assert_eq!(disruptions(namespace)?, ["DeletionByNodeFailover"]);
     Ok(failed_over)
 }
 
@@ -241,14 +312,22 @@ fn a_pool_knows_which_of_its_silent_nodes_live() -> Result<()> {
 
     let failed_over = switch_off(cluster, silent, &namespace, &pods)?;
     silent.heal()?;
+    wait_heard(cluster, silent, "True")?;
+    wait_in_cloud(&namespace, true)?;
+    let by_another = switch_off_and_kill_the_leader(cluster, silent, &namespace)?;
+    silent.heal()?;
     say(format_args!(
         "pool: a node that only the cloud did not hear kept its pod, and its mate its endpoint (longest gap {:.2} s); all \
-         cut, nothing was evicted; one that was off was failed over {:.1} s after the cloud gave it up ({} s by default)",
+         cut, nothing was evicted; one that was off was failed over {:.1} s after the cloud gave it up ({} s by default), and \
+         {:.1} s after the leader was killed meanwhile",
         gap.as_secs_f64(),
         failed_over.as_secs_f64(),
-        TOLERATED.as_secs()
+        TOLERATED.as_secs(),
+        by_another.as_secs_f64()
     ));
     drop((caller, namespace));
     leave_pool(cluster, &nodes)?;
+    // Before the cluster may go.
+    drop(nodes);
     stay.end()
 }

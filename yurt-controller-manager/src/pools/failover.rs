@@ -1,19 +1,24 @@
 //! Evicts the pods of a node that its peers see dead, without waiting for the end of what they tolerate.
 //!
-//! As the eviction by taints does it: pods are deleted, gracefully; their controllers make them anew elsewhere. Pods that
-//! nobody would evict stay: those of DaemonSets, static ones, and those that tolerate silence for ever by themselves.
+//! As the eviction by taints does it (`addConditionAndDeletePod` in Kubernetes' `pkg/controller/tainteviction`): pods are
+//! told that they are disrupted, so that a Job's `podFailurePolicy` does not take it for a failure of its own, and are
+//! deleted, gracefully; their controllers make them anew elsewhere. Pods that nobody would evict stay: those of DaemonSets,
+//! static ones, and those that tolerate silence for ever by themselves.
 //! Invariant: before each pod it is looked whether its node is held dead still.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ObjectReference, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder};
+use serde_json::{Value, json};
 use tracing::{debug, info};
 
 use super::rulings::{Entry, Rulings, Word};
+use crate::MANAGER;
 use crate::autonomy::tolerations::of_silence;
 use crate::cache::{NodeView, PodView, Shelf};
 use crate::controller::Reconcile;
@@ -21,6 +26,9 @@ use crate::failure::{self, Failure};
 use crate::metrics::ControllerMetrics;
 use crate::pace::Pace;
 use crate::queue::Key;
+
+/// Why a pod is disrupted, as its condition `DisruptionTarget` has it.
+const DISRUPTED: &str = "DeletionByNodeFailover";
 
 /// What evicts.
 pub struct Failover {
@@ -103,6 +111,10 @@ impl Failover {
             ..DeleteParams::default()
         };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        if !self.disrupt(&pods, pod, entry).await? {
+            return Ok(());
+        }
+        self.pace.wait().await?;
         match pods.delete(&pod.name, &params).await {
             Ok(_) => {}
             Err(error) => match failure::of(error) {
@@ -119,6 +131,23 @@ impl Failover {
         );
         self.tell(EventType::Normal, note, &pod_reference(pod)).await;
         Ok(())
+    }
+
+    /// Says on a pod why it goes. Returns whether it is there still. Where another one has its name by now that is a conflict,
+    /// and the node is looked at again.
+    async fn disrupt(&self, pods: &Api<Pod>, pod: &Victim, entry: &Entry) -> Result<bool, Failure> {
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Strategic(disruption(pod, entry, Timestamp::now()));
+        match pods.patch_status(&pod.name, &params, &patch).await {
+            Ok(_) => {
+                self.metrics.count_write("disruption");
+                Ok(true)
+            }
+            Err(error) => failure::of(error).map_or(Ok(false), Err),
+        }
     }
 
     async fn tell(&self, type_: EventType, note: String, reference: &ObjectReference) {
@@ -152,6 +181,18 @@ fn victim(pod: &PodView) -> Option<Victim> {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
         uid: pod.uid.clone(),
+    })
+}
+
+/// The status of a pod that goes: one condition, of the pod with this UID (pure).
+fn disruption(pod: &Victim, entry: &Entry, now: Timestamp) -> Value {
+    json!({
+        "metadata": {"uid": pod.uid},
+        "status": {"conditions": [{
+            "type": "DisruptionTarget", "status": "True", "reason": DISRUPTED,
+            "message": format!("{MANAGER}: deleted, as the peers of its node see it dead since {}", entry.since),
+            "lastTransitionTime": now,
+        }]},
     })
 }
 
@@ -195,6 +236,24 @@ mod tests {
         let fields = metadata.as_object().unwrap().clone();
         pod["metadata"].as_object_mut().unwrap().extend(fields);
         PodView::of(serde_json::from_value(pod).unwrap())
+    }
+
+    #[test]
+    fn what_a_pod_is_told_is_one_condition_of_this_very_pod() {
+        let victim = victim(&pod(&json!({}), &json!(300))).unwrap();
+        let entry = Entry {
+            pool: "shop".into(),
+            since: Timestamp::UNIX_EPOCH,
+            verdict: super::super::verdict::Verdict::Dead,
+            word: Word::Dead("w".into()),
+        };
+        let told = disruption(&victim, &entry, Timestamp::UNIX_EPOCH);
+        assert_eq!(told["metadata"], json!({"uid": "u"}));
+        let conditions = told["status"]["conditions"].as_array().unwrap();
+        assert_eq!(conditions.len(), 1);
+        assert_eq!(conditions[0]["type"], "DisruptionTarget");
+        assert_eq!(conditions[0]["status"], "True");
+        assert_eq!(conditions[0]["lastTransitionTime"], "1970-01-01T00:00:00Z");
     }
 
     #[test]

@@ -146,7 +146,7 @@ const FORGET: [Right; 10] = [
 
 /// What our cluster roles grant. Who gives rights away must have them, or one of `escalate` (for the role) and
 /// `bind` (for the binding).
-const GRANTED: [Right; 39] = [
+const GRANTED: [Right; 40] = [
     Right::Anywhere("get", "discovery.k8s.io", "endpointslices"),
     Right::Anywhere("list", "discovery.k8s.io", "endpointslices"),
     Right::Anywhere("watch", "discovery.k8s.io", "endpointslices"),
@@ -163,6 +163,7 @@ const GRANTED: [Right; 39] = [
     Right::Anywhere("watch", "", "pods"),
     Right::Anywhere("patch", "", "pods"),
     Right::Anywhere("delete", "", "pods"),
+    Right::Anywhere("patch", "", "pods/status"),
     Right::Anywhere("create", "", "configmaps"),
     Right::Anywhere("patch", "", "configmaps"),
     Right::Anywhere("delete", "", "configmaps"),

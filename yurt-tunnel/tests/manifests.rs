@@ -108,6 +108,23 @@ fn is_mounted(container: &Value, path: &Path) -> bool {
 }
 
 #[test]
+fn the_agent_takes_what_its_unit_gives_it() {
+    let unit = include_str!("../packaging/yurt-tunnel-agent.service").replace("\\\n", " ");
+    let command = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let words = command.split_whitespace().chain(["--node-name=edge1"]);
+    let End::Agent(agent) = Args::try_parse_from(words).unwrap().end else {
+        panic!("another end");
+    };
+    let state = agent.common.state_dir.unwrap();
+    let kept = unit.lines().find_map(|line| line.strip_prefix("StateDirectory="));
+    assert_eq!(state, Path::new("/var/lib").join(kept.unwrap()));
+    assert!(agent.common.kubeconfig.is_some() && agent.common.trust_file.is_some());
+}
+
+#[test]
 fn the_server_takes_what_its_daemonset_gives_it() {
     let container = container("yurt-tunnel-server");
     for (host, address) in [("10.0.0.1", "10.0.0.1:10262"), ("fd00::1", "[fd00::1]:10262")] {

@@ -22,7 +22,7 @@ const FILE: &str = "manifests/yurt.yaml";
 /// Every value at something else than its default.
 const EVERY_VALUE: &str = "ci/every-value.yaml";
 /// What the schema must refuse, as `--set` takes it.
-const REFUSED: [&str; 28] = [
+const REFUSED: [&str; 30] = [
     "hub.dataDri=/data",
     "hub.dataDir=/data",
     "hub.nodeName=edge1",
@@ -41,6 +41,8 @@ const REFUSED: [&str; 28] = [
     "tunnel.server.addresses={tunnel.example}",
     "tunnel.server.nodeSelector=null",
     "tunnel.agent.allowPorts={65536}",
+    "tunnel.agent.nodePolicies.edge1=9100",
+    "tunnel.agent.nodePolicies.Edge={9100}",
     "tunnel.server.kubeletPorts={0}",
     "tunnel.server.reserved={example.com}",
     "tunnel.server.sniListen=10250",

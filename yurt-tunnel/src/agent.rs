@@ -1,10 +1,11 @@
 //! The agent: keeps connections to some servers, and dials the kubelet for them.
 //!
-//! Which servers: [`servers`]; what is dialled: [`targets`]. Each of a few slots holds a session to another server.
+//! Which servers: [`servers`]; what is dialled: [`targets`], and what this node's [`policy`] adds. Each of a few slots holds a session to another server.
 //!
 //! Invariants: nothing but 127.0.0.1 is dialled; the other end of a session is a tunnel server by its certificate.
 
 pub mod backoff;
+pub mod policy;
 pub mod servers;
 pub mod slot;
 pub mod targets;

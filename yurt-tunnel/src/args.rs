@@ -104,6 +104,10 @@ pub struct Agent {
     /// Another port of 127.0.0.1 that servers may dial; may be repeated
     #[arg(long = "allow-port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub allow_ports: Vec<u16>,
+    /// A folder with one file for each node, as `yurt-tunnel-policy` is mounted: the one named after this node lists further
+    /// ports; read again when it changes
+    #[arg(long, value_name = "FOLDER")]
+    pub policy_dir: Option<PathBuf>,
     /// How servers are reached
     #[arg(long, value_enum, value_name = "WAY", default_value = "auto")]
     pub transport: Ways,

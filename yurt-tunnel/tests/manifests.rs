@@ -10,6 +10,7 @@ use clap::Parser as _;
 use serde::Deserialize as _;
 use serde_yaml::Value;
 use yurt_testkit::binary;
+use yurt_tunnel::agent::policy;
 use yurt_tunnel::args::{Args, End};
 use yurt_tunnel::network::Network;
 
@@ -100,10 +101,27 @@ fn assert_probed(container: &Value, health: SocketAddr) {
     }
 }
 
-fn is_mounted(container: &Value, path: &std::path::Path) -> bool {
+fn is_mounted(container: &Value, path: &Path) -> bool {
     let mounts = container["volumeMounts"].as_sequence().unwrap();
     let mut paths = mounts.iter().filter_map(|mount| mount["mountPath"].as_str());
     paths.any(|mount| path.starts_with(mount))
+}
+
+#[test]
+fn the_agent_takes_what_its_unit_gives_it() {
+    let unit = include_str!("../packaging/yurt-tunnel-agent.service").replace("\\\n", " ");
+    let command = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let words = command.split_whitespace().chain(["--node-name=edge1"]);
+    let End::Agent(agent) = Args::try_parse_from(words).unwrap().end else {
+        panic!("another end");
+    };
+    let state = agent.common.state_dir.unwrap();
+    let kept = unit.lines().find_map(|line| line.strip_prefix("StateDirectory="));
+    assert_eq!(state, Path::new("/var/lib").join(kept.unwrap()));
+    assert!(agent.common.kubeconfig.is_some() && agent.common.trust_file.is_some());
 }
 
 #[test]
@@ -139,9 +157,43 @@ fn the_agent_takes_what_its_daemonset_gives_it() {
     };
     assert_eq!(agent.kubelet_port, 10250);
     assert_probed(&container, agent.health_listen);
-    for path in [agent.servers_dir, agent.common.state_dir, agent.common.trust_file] {
+    for path in [
+        agent.servers_dir,
+        agent.policy_dir,
+        agent.common.state_dir,
+        agent.common.trust_file,
+    ] {
         assert!(is_mounted(&container, &path.unwrap()));
     }
+}
+
+#[test]
+fn agents_read_what_the_chart_says_of_their_nodes() {
+    let name = "yurt-tunnel-policy";
+    let map = |manifests: &str| {
+        let objects = serde_yaml::Deserializer::from_str(manifests);
+        let mut objects = objects.map(|one| Value::deserialize(one).unwrap());
+        objects.find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == name)
+    };
+    assert!(
+        map(MANIFESTS).is_none(),
+        "it would be taken from who wrote one by hand"
+    );
+    let values = [
+        "tunnel.agent.nodePolicies.edge1={9100,22}",
+        "tunnel.agent.nodePolicies.edge2={9256}",
+    ];
+    let manifests = rendered(&values).unwrap();
+    let policies = map(&manifests).unwrap();
+    let pod = pod(&manifests, "yurt-tunnel-agent");
+    let volume = mounted(&pod, Path::new("/etc/yurt-tunnel/policy"));
+    assert_eq!(volume["configMap"]["name"], policies["metadata"]["name"]);
+    let ports = |node: &str| {
+        let text = policies["data"][node].as_str().unwrap();
+        policy::parse(text).unwrap().into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(ports("edge1"), [22, 9100]);
+    assert_eq!(ports("edge2"), [9256]);
 }
 
 fn server_with(values: &[&str]) -> (Value, Box<yurt_tunnel::args::Server>) {

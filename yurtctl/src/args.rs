@@ -124,6 +124,9 @@ pub struct Convert {
     /// Findings that do not stop it
     #[arg(long, value_enum, value_name = "FINDING,…", value_delimiter = ',')]
     pub accept: Vec<Acceptable>,
+    /// Do not apply yurt-tunnel, where something else reaches nodes that nobody can dial; one that is there stays as it is
+    #[arg(long)]
+    pub without_tunnel: bool,
 }
 
 /// Make edge nodes ordinary nodes again.
@@ -301,6 +304,7 @@ mod tests {
         assert_eq!(convert.pace.timeout, Duration::from_secs(90));
         assert_eq!(convert.system_clients, ["kube-system/kube-proxy"]);
         assert!(convert.accept.is_empty());
+        assert!(!convert.without_tunnel);
         assert!(Args::try_parse_from(["yurtctl", "convert", "--accept", "no-space"]).is_err());
     }
 }

@@ -22,7 +22,7 @@ use crate::selection::NodeView;
 use crate::servant::Silent;
 use crate::session::{self, Leave, Session};
 use crate::summary::Summary;
-use crate::{EDGE_LABEL, LABELLED_BY, MANAGER, objects, rebirth, servant, survey};
+use crate::{EDGE_LABEL, LABELLED_BY, MANAGER, objects, rebirth, servant, show, survey};
 
 /// The kubelet renews what its pods trust within some 90 s; then new containers are led to yurthub.
 const LED_LIMIT: Duration = Duration::from_mins(5);
@@ -63,11 +63,20 @@ async fn locked(
         .map(|seen| plan::to_convert(seen, &frame))
         .collect();
     let waves = run::waves_of(&plans, &what.pace);
-    if let Consent::Over(ending) = run::consent(version, &config.image, &plans, &waves, &what.pace)? {
+    let shown = show::Plan {
+        cluster: version,
+        image: &config.image,
+        without_tunnel: what.without_tunnel,
+        waves: &waves,
+        nodes: &plans,
+    };
+    if let Consent::Over(ending) = run::consent(&shown, &what.pace)? {
         return Ok(ending);
     }
     objects::manager::install(cluster, config).await?;
-    objects::tunnel::install(cluster, config).await?;
+    if !what.without_tunnel {
+        objects::tunnel::install(cluster, config).await?;
+    }
     let walk = run::in_waves(&plans, &waves, progress, |plan| async move {
         run::or_pending(convert(cluster, config, &plan, &what.pace, progress).await)
     })

@@ -19,7 +19,7 @@ use crate::session::{self, Leave, Session};
 use crate::show::{DIRECT, THROUGH, data, findings, pods};
 use crate::status::{now, print};
 use crate::survey;
-use crate::tunnel::{Pods, view};
+use crate::tunnel::{NO_TUNNEL, Pods, view};
 
 /// The label of konnectivity's agents, and where they run.
 const KONNECTIVITY: (&str, &str) = ("kube-system", "k8s-app=konnectivity-agent");
@@ -53,6 +53,8 @@ pub async fn command(args: &ClusterArgs, what: &Doctor) -> Result<Ending> {
     let mut diagnoses = diagnoses?;
     if tunnel.is_any() {
         of_tunnel(&cluster, &all, &tunnel, &mut diagnoses).await?;
+    } else if diagnoses.iter().any(|diagnosis| diagnosis.converted) {
+        progress.say(NO_TUNNEL);
     }
     print(&match what.output {
         Format::Json | Format::Yaml => data(&diagnoses, what.output)?,

@@ -20,7 +20,7 @@ use crate::rebirth::Unready;
 use crate::run::{self, Consent, Done};
 use crate::selection::NodeView;
 use crate::session::{self, Leave, Session};
-use crate::{EDGE_LABEL, LABELLED_BY, rebirth, servant, summary, survey};
+use crate::{EDGE_LABEL, LABELLED_BY, rebirth, servant, show, summary, survey};
 
 /// Runs the command.
 pub async fn command(args: &ClusterArgs, what: &Revert) -> Result<Ending> {
@@ -88,7 +88,14 @@ async fn locked(
         .map(|seen| plan::to_revert(seen, &frame))
         .collect();
     let waves = run::waves_of(&plans, &what.pace);
-    let consent = run::consent(version, &config.image, &plans, &waves, &what.pace)?;
+    let shown = show::Plan {
+        cluster: version,
+        image: &config.image,
+        without_tunnel: false,
+        waves: &waves,
+        nodes: &plans,
+    };
+    let consent = run::consent(&shown, &what.pace)?;
     if what.pace.dry_run {
         return Ok(Ending::Fine);
     }

@@ -34,20 +34,8 @@ pub enum Consent {
 }
 
 /// Shows the plan, and finds out whether it is carried out.
-pub fn consent(
-    cluster_version: &str,
-    image: &str,
-    plans: &[NodePlan],
-    waves: &[Vec<String>],
-    pace: &Pace,
-) -> Result<Consent> {
-    let plan = show::Plan {
-        cluster: cluster_version,
-        image,
-        waves,
-        nodes: plans,
-    };
-    let text = show::plan(&plan, pace.output)?;
+pub fn consent(plan: &show::Plan<'_>, pace: &Pace) -> Result<Consent> {
+    let (text, plans) = (show::plan(plan, pace.output)?, plan.nodes);
     // Data goes to stdout if that is what was asked for.
     let as_data = matches!(pace.output, Format::Json | Format::Yaml);
     if pace.dry_run || as_data {

@@ -15,6 +15,12 @@ pub const DIRECT: &str = "talk to the apiserver directly until they are restarte
 /// Of pods that were born after it.
 pub const THROUGH: &str = "talk to yurthub";
 
+/// In a plan without the tunnel.
+const WITHOUT_TUNNEL: &str = "\
+yurt-tunnel is not applied: the apiserver must be able to dial kubelets, or something else must carry it there. A tunnel
+that is there stays as it is.
+";
+
 /// A whole plan.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +29,9 @@ pub struct Plan<'a> {
     pub cluster: &'a str,
     /// Image that the programs come from.
     pub image: &'a str,
+    /// The tunnel is not applied, as was asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_tunnel: bool,
     /// Nodes that are changed together, in order.
     pub waves: &'a [Vec<String>],
     /// What is done to each node.
@@ -73,6 +82,9 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 
 fn text(plan: &Plan<'_>, wide: bool) -> String {
     let mut text = format!("Cluster {}, image {}\n", plan.cluster, plan.image);
+    if plan.without_tunnel {
+        text.push_str(WITHOUT_TUNNEL);
+    }
     for node in plan.nodes {
         let _ = write!(text, "\n{}: {}", node.node, action(&node.action));
         if let Some(layout) = node.layout {
@@ -165,6 +177,23 @@ fn action(action: &Action) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_without_the_tunnel_says_so() {
+        let mut plan = Plan {
+            cluster: "v1.34.4",
+            image: "yurt:1",
+            without_tunnel: true,
+            waves: &[],
+            nodes: &[],
+        };
+        let shown = |plan: &Plan<'_>, format| super::plan(plan, format).unwrap();
+        assert!(shown(&plan, Format::Table).contains("yurt-tunnel is not applied"));
+        assert!(shown(&plan, Format::Json).contains("\"withoutTunnel\": true"));
+        plan.without_tunnel = false;
+        assert!(!shown(&plan, Format::Table).contains("tunnel"));
+        assert!(!shown(&plan, Format::Json).contains("unnel"));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

@@ -38,6 +38,9 @@ const SERVER: &str = "tunnel-server";
 const AGENT: &str = "tunnel-agent";
 /// The name of a server's Lease is this and its node.
 const LEASE: &str = "yurt-tunnel-server-";
+/// What is said where it was left out, or was never there.
+pub const NO_TUNNEL: &str =
+    "there is no tunnel in this cluster: no pod of it is there; the apiserver dials kubelets by itself";
 /// Kubelets that are asked at a time.
 const AT_A_TIME: usize = 10;
 
@@ -179,7 +182,7 @@ pub async fn status(args: &ClusterArgs, shown: Shown) -> Result<Ending> {
         servers: servers(&cluster, &scene.pods).await?,
     };
     if !scene.pods.is_any() {
-        Progress::begin().say("there is no tunnel in this cluster: no pod of it is there");
+        Progress::begin().say(NO_TUNNEL);
     }
     print(&match shown.output {
         Format::Json | Format::Yaml => data(&tunnel, shown.output)?,
@@ -207,9 +210,10 @@ async fn servers(cluster: &Cluster, pods: &Pods) -> Result<Vec<Server>> {
     Ok(view::servers(&pods.servers, &members, &renewed.collect()))
 }
 
-/// Nodes that are not Ready are pending; all else that is not reached is a failure.
+/// Nodes that are not Ready are pending; all else that is not reached is a failure. Where there is no tunnel none of its
+/// servers can be missing.
 fn ending(tunnel: &Tunnel) -> Ending {
-    let is_served = tunnel.servers.iter().any(|server| server.ready);
+    let is_served = tunnel.servers.is_empty() || tunnel.servers.iter().any(|server| server.ready);
     let far = |node: &&EdgeNode| !node.reach.ok;
     if !is_served || tunnel.nodes.iter().filter(far).any(|node| node.ready) {
         Ending::Failed
@@ -259,6 +263,18 @@ mod tests {
             (true, &[(true, false), (false, false)], Ending::Failed),
         ] {
             assert_eq!(ending(&tunnel(served, nodes)), expected, "{served} {nodes:?}");
+        }
+        for (nodes, expected) in [
+            (&[][..], Ending::Fine),
+            (&[(true, true)], Ending::Fine),
+            (&[(true, false)], Ending::Failed),
+            (&[(false, false)], Ending::Pending),
+        ] {
+            let without = Tunnel {
+                servers: Vec::new(),
+                ..tunnel(false, nodes)
+            };
+            assert_eq!(ending(&without), expected, "without a tunnel: {nodes:?}");
         }
     }
 

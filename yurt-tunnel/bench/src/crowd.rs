@@ -80,6 +80,7 @@ impl Crowd {
                 targets: Targets {
                     kubelet: port,
                     allowed: [].into(),
+                    policy: None,
                 },
                 bootstrap: Vec::new(),
                 folder: Some(servers.to_owned()),

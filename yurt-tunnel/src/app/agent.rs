@@ -11,6 +11,7 @@ use yurt_common::node_certificates::Role;
 use yurt_common::status_server::{self, Status};
 
 use super::{client, health_listener};
+use crate::agent::policy::{self, Policy};
 use crate::agent::targets::Targets;
 use crate::agent::{Agent, Settings, Times};
 use crate::args;
@@ -30,12 +31,19 @@ pub async fn run(args: args::Agent, stop: impl Future<Output = ()> + Send) -> Re
     let mut dialling = Dialling::new(identity, trust).context("failed to open a UDP socket")?;
     (dialling.congestion, dialling.ways, dialling.proxy) =
         (args.common.congestion, args.transport, args.proxy);
+    let policy = args.policy_dir.map(|folder| {
+        let policy = Policy::open(&folder, &args.common.node_name);
+        let ports = policy.ports();
+        background.spawn(policy.follow(policy::INTERVAL));
+        ports
+    });
     let agent = Agent::new(Settings {
         node: args.common.node_name,
         dialling,
         targets: Targets {
             kubelet: args.kubelet_port,
             allowed: args.allow_ports.into_iter().collect(),
+            policy,
         },
         bootstrap: args.servers,
         folder: args.servers_dir,

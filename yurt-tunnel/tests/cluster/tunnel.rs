@@ -67,6 +67,7 @@ impl Tunnel {
             targets: Targets {
                 kubelet,
                 allowed: [].into(),
+                policy: None,
             },
             bootstrap: vec![address.to_string()],
             folder: None,

@@ -13,6 +13,7 @@ mod failures;
 mod identity;
 mod link;
 mod liveness;
+mod policy;
 mod servers;
 mod stage;
 mod storm;

@@ -1,6 +1,6 @@
 //! Authorities, servers, agents and targets for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -193,6 +193,8 @@ pub(crate) struct Listed<'a> {
     pub(crate) servers: &'a [SocketAddr],
     pub(crate) sessions: usize,
     pub(crate) versions: Versions,
+    /// Further ports that it dials.
+    pub(crate) policy: Option<watch::Receiver<BTreeSet<u16>>>,
 }
 
 /// An agent that runs until it is dropped.
@@ -229,6 +231,7 @@ impl RunningAgent {
             servers,
             sessions,
             versions: VERSIONS,
+            policy: None,
         };
         Self::with(authority, identity, &listed, (ways, kubelet))
     }
@@ -249,6 +252,7 @@ impl RunningAgent {
             targets: Targets {
                 kubelet,
                 allowed: [].into(),
+                policy: to.policy.clone(),
             },
             bootstrap: to.servers.iter().map(ToString::to_string).collect(),
             folder: None,

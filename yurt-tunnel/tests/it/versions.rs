@@ -121,6 +121,7 @@ async fn an_agent_and_a_server_without_a_common_version_say_so_at_both_ends() {
                 servers: &[server.address],
                 sessions: 1,
                 versions: agents,
+                policy: None,
             };
             let identity = authority.agent("edge1");
             let agent = RunningAgent::with(&authority, identity, &listed, (ways, 1));
@@ -177,6 +178,7 @@ async fn servers_without_a_common_version_count_it_at_both_ends_and_keep_their_o
         servers: &[old.address],
         sessions: 1,
         versions: VERSIONS,
+        policy: None,
     };
     let port = kubelet.local_addr().unwrap().port();
     let identity = authority.agent("edge1");

@@ -15,6 +15,8 @@ const SERVER: &str = "yurt-tunnel-server";
 const AGENT: &str = "yurt-tunnel-agent";
 /// The rights of servers in our namespace.
 const MEMBER: &str = "yurt-tunnel-server-member";
+/// Which ports of single nodes may be reached.
+const POLICY: &str = "yurt-tunnel-policy";
 /// The labels of the Leases of servers.
 const LEASES: &str = "app.kubernetes.io/part-of=yurt,app.kubernetes.io/component=tunnel-server";
 
@@ -58,7 +60,11 @@ pub async fn uninstall(cluster: &Cluster) -> Result<()> {
         .await?;
     }
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    remove(cluster, &maps, TUNNEL_MEMBERS).await
+    // The second one somebody wrote by hand, for agents that are gone now.
+    for map in [TUNNEL_MEMBERS, POLICY] {
+        remove(cluster, &maps, map).await?;
+    }
+    Ok(())
 }
 
 /// Takes the authority away that yurt-controller-manager has made, when that one is gone.

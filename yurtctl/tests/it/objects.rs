@@ -51,6 +51,7 @@ async fn nothing_of_the_tunnel_is_left_in_a_namespace_that_somebody_else_has_mad
         ("api/v1", "secrets", "yurt-tunnel-ca"),
         ("api/v1", "configmaps", "yurt-tunnel-trust"),
         ("api/v1", "configmaps", "yurt-tunnel-servers"),
+        ("api/v1", "configmaps", "yurt-tunnel-policy"),
         ("apis/coordination.k8s.io/v1", "leases", "yurt-tunnel-server-m1"),
         ("apis/coordination.k8s.io/v1", "leases", "somebody-elses"),
     ] {
@@ -75,7 +76,12 @@ async fn nothing_of_the_tunnel_is_left_in_a_namespace_that_somebody_else_has_mad
         let names: Vec<_> = items.map(|item| item["metadata"]["name"].clone()).collect();
         assert_eq!(json!(names), expected, "{kind}");
     }
-    for map in ["yurt-tunnel-trust", "yurt-tunnel-servers", "yurt-hub-cfg"] {
+    for map in [
+        "yurt-tunnel-trust",
+        "yurt-tunnel-servers",
+        "yurt-tunnel-policy",
+        "yurt-hub-cfg",
+    ] {
         let path = site.path("api/v1", &format!("configmaps/{map}"));
         assert!(!site.exists(&path).await, "{map}");
     }

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 use yurt_testkit::objects::ensure_namespace;
+use yurtctl_node::journal::Outcome;
+use yurtctl_node::message::Message;
 
+use crate::hand::{Answer, Hand, facts};
 use crate::site::{Site, errors};
 
 /// An edge node whose kubelet is nowhere.
@@ -83,4 +86,88 @@ async fn a_ping_says_why_a_node_does_not_answer() {
         "{}",
         errors(&output)
     );
+}
+
+/// Objects of the tunnel in the cluster, and in the namespace of the test.
+async fn parts(site: &Site) -> Vec<String> {
+    let rbac = "apis/rbac.authorization.k8s.io/v1";
+    let mut found = Vec::new();
+    for path in [
+        format!("/{rbac}/clusterroles"),
+        format!("/{rbac}/clusterrolebindings"),
+        site.path(rbac, "rolebindings"),
+        site.path("apis/apps/v1", "daemonsets"),
+        site.path("api/v1", "serviceaccounts"),
+    ] {
+        let list = site.object(&path).await;
+        let items = list["items"].as_array().unwrap().iter();
+        let names = items.filter_map(|item| item["metadata"]["name"].as_str());
+        found.extend(
+            names
+                .filter(|name| name.starts_with("yurt-tunnel"))
+                .map(ToOwned::to_owned),
+        );
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_conversion_can_leave_the_tunnel_out_and_nobody_complains() {
+    let site = Site::start().await;
+    site.node("edge1", true).await;
+    let mut converted = false;
+    let hand = Hand::start(&site, move |task, node| {
+        let outcome = match task {
+            "facts" => {
+                let installed = json!({"version": "1", "digest": "d", "drifted": [], "underWay": null});
+                let installed = if converted { installed } else { json!(null) };
+                return Answer::Says(facts(node, &[("installed", installed)]));
+            }
+            "convert" => Outcome::Converted,
+            _ => Outcome::Reverted,
+        };
+        converted = true;
+        Answer::Says(Message::Ended {
+            outcome,
+            records: Vec::new(),
+        })
+    });
+    let convert = [
+        "convert",
+        "--yes",
+        "--without-tunnel",
+        "--edge-nodes=edge1",
+        "--image=yurt:1",
+        "--system-clients=",
+        "--accept=no-dns",
+    ];
+    let output = site.yurtctl(&convert).await;
+    let told = errors(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("yurt-tunnel is not applied"), "{told}");
+    assert_eq!(parts(&site).await, [""; 0]);
+    let manager = site.path("apis/apps/v1", "deployments/yurt-controller-manager");
+    assert!(site.exists(&manager).await, "it was not asked to leave this out");
+
+    let output = site
+        .yurtctl(&["doctor", "--image=yurt:1", "--accept=no-dns"])
+        .await;
+    let (told, found) = (errors(&output), String::from_utf8(output.stdout).unwrap());
+    assert!(told.contains("there is no tunnel in this cluster"), "{told}");
+    assert!(!found.contains("tunnel"), "{found}");
+    let output = site.yurtctl(&["tunnel", "status"]).await;
+    assert!(
+        errors(&output).contains("there is no tunnel in this cluster"),
+        "{}",
+        errors(&output)
+    );
+
+    let output = site.yurtctl(&["revert", "--yes", "--image=yurt:1"]).await;
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(
+        !site
+            .exists(&format!("/api/v1/namespaces/{}", site.namespace))
+            .await
+    );
+    drop(hand);
 }

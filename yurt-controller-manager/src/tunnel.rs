@@ -77,7 +77,7 @@ impl Reconcile for Tunnel {
         let (say, again) = condition::decide(&seen, node.tunnel.as_ref(), Timestamp::now());
         self.writer.say(&node, &say).await?;
         // Agents that come to other nodes touch this one in nothing.
-        Ok(again.or((node.is_edge && !deployed).then_some(AGAIN)))
+        Ok(again.or_else(|| (node.is_edge && !deployed).then_some(AGAIN)))
     }
 }
 

@@ -29,7 +29,8 @@ use crate::certificates::rotation::Times as RotationTimes;
 use crate::certificates::safe::{SECRET, Safe};
 use crate::certificates::{self, Certificates, inbox};
 use crate::leader::{Candidate, Times};
-use crate::metrics::Metrics;
+use crate::metrics::{ControllerMetrics, Metrics};
+use crate::node_writer::NodeWriter;
 use crate::pace::Pace;
 use crate::pools::{self, Desk, Pools, failover::Failover};
 use crate::queue::Queue;
@@ -330,12 +331,7 @@ impl Parts {
             nodes: Arc::clone(&self.nodes),
             pods: Arc::clone(&self.pods),
             rulings: Arc::clone(&self.desk.rulings),
-            writer: Writer {
-                client: self.client.clone(),
-                recorder: self.recorder.clone(),
-                pace: Pace::new(self.writes_per_second, over.clone()),
-                metrics: metrics.clone(),
-            },
+            writer: Writer(self.node_writer(&metrics, &over)),
             recent: Mutex::default(),
         };
         let queue = Arc::clone(&self.queue);
@@ -350,6 +346,15 @@ impl Parts {
 }
 
 impl Parts {
+    fn node_writer(&self, metrics: &ControllerMetrics, over: &CancellationToken) -> NodeWriter {
+        NodeWriter {
+            client: self.client.clone(),
+            recorder: self.recorder.clone(),
+            pace: Pace::new(self.writes_per_second, over.clone()),
+            metrics: metrics.clone(),
+        }
+    }
+
     fn tunnel(&self, over: CancellationToken) -> Running {
         self.tunnelled.reclaim();
         self.nodes
@@ -362,12 +367,7 @@ impl Parts {
             pods: Arc::clone(&self.pods),
             namespace: self.namespace.clone(),
             grace: self.tunnel_grace,
-            writer: tunnel::apply::Writer {
-                client: self.client.clone(),
-                recorder: self.recorder.clone(),
-                pace: Pace::new(self.writes_per_second, over.clone()),
-                metrics: metrics.clone(),
-            },
+            writer: self.node_writer(&metrics, &over),
             memory: tunnel::Memory::default(),
         };
         let queue = Arc::clone(&self.tunnelled);

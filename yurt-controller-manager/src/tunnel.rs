@@ -5,7 +5,7 @@
 //! ([`condition`], pure; [`apply`] writes). It goes by the pods of agents, which are ready while they hold a session. A
 //! node that is silent says nothing new: its pods were not heard of either.
 
-pub mod apply;
+mod apply;
 pub mod condition;
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use crate::cache::{NodeView, PodView, Shelf};
 use crate::controller::Reconcile;
 use crate::failure::Failure;
+use crate::node_writer::NodeWriter;
 use crate::queue::Key;
-use apply::Writer;
 use condition::{Agent, Seen};
 
 /// Its name.
@@ -40,7 +40,7 @@ pub struct Tunnel {
     /// How long an agent may be away before its node says so.
     pub grace: Duration,
     /// What writes.
-    pub writer: Writer,
+    pub writer: NodeWriter,
     /// What it remembers.
     pub memory: Memory,
 }
@@ -75,7 +75,7 @@ impl Reconcile for Tunnel {
             lacking_for: self.memory.lacks(name, agent != Agent::Connected, now),
         };
         let (say, again) = condition::decide(&seen, node.tunnel.as_ref(), Timestamp::now());
-        self.writer.say(&node, &say).await?;
+        apply::say(&self.writer, &node, &say).await?;
         // Agents that come to other nodes touch this one in nothing.
         Ok(again.or_else(|| (node.is_edge && !deployed).then_some(AGAIN)))
     }

@@ -1,7 +1,8 @@
 //! yurt-tunnel: connections to nodes that nobody can dial, over connections that these nodes keep open.
 //!
 //! In reading order: what is asked for ([`args`]), how it is put together ([`app`]); who this end is, whom it trusts and
-//! where servers are ([`identity`], [`trust`], [`members`]; from the cluster by [`api`], or from [`files`]); what both ends
+//! where servers are ([`identity`], [`trust`], [`members`]; from the cluster by [`api`], or from [`files`]; what is wrong with
+//! these is told once, by [`complaint`]); what both ends
 //! say ([`protocol`], [`greetings`]), how it travels ([`transport`]), one dial ([`dial`]) and its bytes ([`relay`]); the end
 //! that dialled ([`inbound`], [`agent`]) and the one that accepted ([`server`]); who asks for dials ([`front`]), and what
 //! that knows of nodes ([`nodes`], [`kubelets`]); what is told of all that ([`metrics`]).
@@ -13,6 +14,7 @@ pub mod args;
 pub mod cleanup;
 
 pub mod api;
+pub mod complaint;
 pub mod files;
 pub mod identity;
 pub mod members;

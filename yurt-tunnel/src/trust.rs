@@ -14,8 +14,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
-use yurt_common::error_chain::ErrorChain;
 use yurt_common::node_certificates::verifier::{BadTrust, authorities};
+
+use crate::complaint::Complaint;
 
 /// A ConfigMap is not larger.
 const LARGEST: u64 = 1 << 20;
@@ -45,8 +46,7 @@ pub struct TrustFile {
     path: PathBuf,
     /// What was taken last.
     taken: Option<String>,
-    /// What was told last, so that it is told once.
-    complaint: Option<String>,
+    complaint: Complaint,
     roots: watch::Sender<Arc<RootCertStore>>,
 }
 
@@ -56,7 +56,7 @@ impl TrustFile {
         let mut file = Self {
             path: path.into(),
             taken: None,
-            complaint: None,
+            complaint: Complaint::default(),
             roots: watch::Sender::new(Arc::new(RootCertStore::empty())),
         };
         file.look();
@@ -82,17 +82,16 @@ impl TrustFile {
     fn look(&mut self) {
         let path = self.path.display();
         match read(&self.path).and_then(|text| self.parsed(text)) {
-            Ok(None) => self.complaint = None,
+            Ok(None) => self.complaint.settle(),
             Ok(Some((text, roots))) => {
                 info!(file = %path, authorities = roots.len(), "trusted from now on");
-                (self.taken, self.complaint) = (Some(text), None);
+                self.taken = Some(text);
+                self.complaint.settle();
                 self.roots.send_replace(Arc::new(roots));
             }
             Err(why) => {
-                let complaint = ErrorChain(&why).to_string();
-                if self.complaint.as_ref() != Some(&complaint) {
-                    warn!(file = %path, why = complaint, "not taken; who was trusted is trusted still");
-                    self.complaint = Some(complaint);
+                if let Some(why) = self.complaint.anew(&why) {
+                    warn!(file = %path, why, "not taken; who was trusted is trusted still");
                 }
             }
         }
@@ -184,17 +183,17 @@ mod tests {
         {
             volume.set(&format!("bad{number}"), bad);
             file.look();
-            assert!(file.complaint.is_some(), "{number}");
+            assert!(file.complaint.told().is_some(), "{number}");
             assert!(!roots.has_changed().unwrap(), "{number}");
             assert_eq!(roots.borrow().len(), 1);
         }
         std::fs::remove_file(volume.0.path().join("..data")).unwrap();
         file.look();
-        assert!(file.complaint.as_ref().unwrap().contains("not there yet"));
+        assert!(file.complaint.told().unwrap().contains("not there yet"));
         assert_eq!(roots.borrow().len(), 1);
         // The same again is nothing new.
         volume.set("v2", file.taken.clone().unwrap().as_str());
         file.look();
-        assert!(!roots.has_changed().unwrap() && file.complaint.is_none());
+        assert!(!roots.has_changed().unwrap() && file.complaint.told().is_none());
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
 use serde_json::json;
 use tracing::{debug, info};
 
@@ -14,23 +13,13 @@ use super::tolerations::{Outfit, SET_FOR, TAINTS};
 use crate::MANAGER;
 use crate::cache::{NodeView, PodView};
 use crate::failure::{self, Failure};
-use crate::metrics::ControllerMetrics;
-use crate::pace::Pace;
+use crate::node_writer::NodeWriter;
 
 /// By then who evicts has seen a change of a pod.
 const SEEN_AFTER: Duration = Duration::from_secs(2);
 
-/// What writes.
-pub struct Writer {
-    /// To the apiserver.
-    pub client: Client,
-    /// Tells of it.
-    pub recorder: Recorder,
-    /// How fast it may.
-    pub pace: Pace,
-    /// Counts it.
-    pub metrics: ControllerMetrics,
-}
+/// What writes, to Nodes and to their pods.
+pub struct Writer(pub NodeWriter);
 
 impl Writer {
     /// Gives a pod its tolerations, if it is at `version` still. Returns its new version; none where it is gone.
@@ -40,7 +29,7 @@ impl Writer {
         outfit: &Outfit,
         version: &str,
     ) -> Result<Option<String>, Failure> {
-        self.pace.wait().await?;
+        self.0.pace.wait().await?;
         let originals = TAINTS.iter().zip(&outfit.held.originals);
         let mut annotations: serde_json::Map<_, _> = originals
             .map(|((_, name), original)| ((*name).to_owned(), json!(original)))
@@ -50,7 +39,7 @@ impl Writer {
             "metadata": {"uid": pod.uid, "resourceVersion": version, "annotations": annotations},
             "spec": {"tolerations": outfit.tolerations},
         });
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.0.client.clone(), &pod.namespace);
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -60,7 +49,7 @@ impl Writer {
             .await
         {
             Ok(written) => {
-                self.metrics.count_write("tolerations");
+                self.0.metrics.count_write("tolerations");
                 debug!(namespace = &*pod.namespace, pod = &*pod.name, node = &*pod.node, set_for = ?outfit.held.set_for, "tolerations set");
                 Ok(written.metadata.resource_version)
             }
@@ -90,37 +79,26 @@ impl Writer {
 
     /// Writes the condition of a Node, and an event about it. Returns whether it was written.
     pub async fn say(&self, node: &NodeView, say: &Say) -> Result<bool, Failure> {
-        let conditions = match say {
+        let condition = match say {
             Say::Nothing => return Ok(false),
-            Say::Remove { .. } => json!([]),
+            Say::Remove { .. } => None,
             Say::Set {
                 reason,
                 message,
                 since,
-            } => json!([{
+            } => Some(json!({
                 "type": TYPE,
                 "status": reason.status(),
                 "reason": reason.as_str(),
                 "message": message,
                 "lastTransitionTime": since,
-            }]),
+            })),
         };
-        self.pace.wait().await?;
-        let patch = json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": *node.name},
-            "status": {"conditions": conditions},
-        });
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        let params = PatchParams::apply(MANAGER).force();
-        match nodes
-            .patch_status(&node.name, &params, &Patch::Apply(&patch))
-            .await
-        {
-            Ok(_) => self.metrics.count_write("condition"),
-            Err(error) => return failure::of(error).map_or(Ok(false), Err),
+        let written = self.0.apply(node, MANAGER, condition).await?;
+        if written {
+            self.tell(node, say).await;
         }
-        self.tell(node, say).await;
-        Ok(true)
+        Ok(written)
     }
 
     async fn tell(&self, node: &NodeView, say: &Say) {
@@ -151,12 +129,9 @@ impl Writer {
             type_,
             reason: reason.to_owned(),
             note: Some(note),
-            action: "NodeAutonomy".to_owned(),
+            action: TYPE.to_owned(),
             secondary: None,
         };
-        // An event that is lost is no reason to do the work again.
-        if let Err(error) = self.recorder.publish(&event, &node.reference()).await {
-            debug!(%error, "no event");
-        }
+        self.0.tell(node, &event).await;
     }
 }

@@ -71,7 +71,7 @@ impl Reconcile for Failover {
             entry.since,
             victims.len()
         );
-        self.tell(EventType::Warning, note, &node_reference(&node)).await;
+        self.tell(EventType::Warning, note, &node.reference()).await;
         let mut failed = None;
         for pod in victims {
             self.pace.wait().await?;
@@ -194,16 +194,6 @@ fn disruption(pod: &Victim, entry: &Entry, now: Timestamp) -> Value {
             "lastTransitionTime": now,
         }]},
     })
-}
-
-fn node_reference(node: &NodeView) -> ObjectReference {
-    ObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Node".to_owned()),
-        name: Some(node.name.to_string()),
-        uid: Some(node.uid.to_string()),
-        ..ObjectReference::default()
-    }
 }
 
 fn pod_reference(pod: &Victim) -> ObjectReference {

@@ -15,7 +15,8 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
-use yurt_common::error_chain::ErrorChain;
+
+use crate::complaint::Complaint;
 
 /// Time between two looks. The kubelet itself brings changes within a minute.
 pub const INTERVAL: Duration = Duration::from_secs(5);
@@ -65,8 +66,7 @@ pub fn parse(text: &str) -> Result<BTreeSet<u16>, BadPolicy> {
 #[derive(Debug)]
 pub struct Policy {
     path: PathBuf,
-    /// What was told last, so that it is told once.
-    complaint: Option<String>,
+    complaint: Complaint,
     ports: watch::Sender<BTreeSet<u16>>,
 }
 
@@ -75,7 +75,7 @@ impl Policy {
     pub fn open(folder: &Path, node: &str) -> Self {
         let mut policy = Self {
             path: folder.join(node),
-            complaint: None,
+            complaint: Complaint::default(),
             ports: watch::Sender::default(),
         };
         policy.look();
@@ -101,18 +101,16 @@ impl Policy {
     fn look(&mut self) {
         let ports = match self.read() {
             Ok(ports) => {
-                self.complaint = None;
+                self.complaint.settle();
                 ports
             }
             Err(bad) => {
-                let complaint = ErrorChain(&bad).to_string();
-                if self.complaint.as_ref() != Some(&complaint) {
+                if let Some(error) = self.complaint.anew(&bad) {
                     warn!(
-                        file = %self.path.display(), error = complaint,
+                        file = %self.path.display(), error,
                         "the policy of this node is not taken: no port beside those of the flags may be dialled; mend \
                          its key in ConfigMap yurt-tunnel-policy"
                     );
-                    self.complaint = Some(complaint);
                 }
                 BTreeSet::new()
             }

@@ -15,6 +15,12 @@ use e2e::{Background, BrokenNode, Cluster, Namespace, Node, hub, image, pod, up,
 const DEADLINE: Duration = Duration::from_mins(3);
 /// Streams through each door, half of them logs and half of them commands.
 const STREAMS: usize = 26;
+/// How long a server that was told to end may live on with streams that it has ended.
+const ENDING: Duration = Duration::from_secs(10);
+/// Between two looks at streams.
+const LOOK: Duration = Duration::from_millis(200);
+/// Between two dials through a door: each is a kubectl.
+const DIAL: Duration = Duration::from_millis(300);
 /// For how long new dials may fail; three times what is promised.
 const LONGEST_GAP: Duration = Duration::from_secs(6);
 const NAMESPACE: &str = "yurt-system";
@@ -24,8 +30,8 @@ const THIRD: &str = "edge2";
 const ROLE: &str = "node-role.kubernetes.io/control-plane";
 const METRICS: &str = "http://127.0.0.1:10265/metrics";
 const HELD: &str = "yurt_tunnel_connected_nodes ";
-/// Says something ten times a second.
-const TALK: &str = "while :; do echo here; sleep 0.1; done";
+/// Says something every second.
+const TALK: &str = "while :; do echo here; sleep 1; done";
 
 /// Both control planes, and a node behind NAT.
 struct Site {
@@ -143,6 +149,7 @@ impl<'n> Door<'n> {
                 last = asked;
                 count += 1;
             }
+            thread::sleep(DIAL); // the pace of who dials
         }
         (
             longest.max(last.elapsed().saturating_sub(Duration::from_secs(1))),
@@ -151,40 +158,62 @@ impl<'n> Door<'n> {
     }
 }
 
+/// One door while the servers are restarted.
+struct Watched<'w> {
+    door: &'w Door<'w>,
+    streams: Vec<Background>,
+    /// The process beside it at the beginning.
+    server: String,
+    /// Since when streams have ended.
+    broken: Option<Instant>,
+}
+
+impl<'w> Watched<'w> {
+    fn begin(door: &'w Door<'w>) -> Result<Self> {
+        Ok(Self {
+            door,
+            streams: door.streams()?,
+            server: door.server()?,
+            broken: None,
+        })
+    }
+
+    /// Whether another server is there; streams may end with the one before, and not otherwise.
+    fn is_replaced(&mut self) -> Result<bool> {
+        let running = self.streams.iter_mut().map(Background::is_running);
+        let broken = running.collect::<Result<Vec<_>>>()?.contains(&false);
+        let now = self.door.server()?;
+        if now.split_whitespace().any(|pid| pid == self.server) {
+            if broken {
+                let since = self.broken.get_or_insert_with(Instant::now);
+                let name = self.door.cloud.name();
+                ensure!(
+                    since.elapsed() < ENDING,
+                    "streams through {name} ended, whose server lives"
+                );
+            }
+            return Ok(false);
+        }
+        Ok(!now.is_empty())
+    }
+}
+
 /// Restarts all servers, one after the other, and watches the streams of each door meanwhile.
-fn restart_servers(
-    cluster: &Cluster,
-    doors: &[Door<'_>; 2],
-    streams: &mut [Vec<Background>; 2],
-) -> Result<()> {
-    let [first, second] = doors.each_ref().map(Door::server);
-    let before = [first?, second?];
+fn restart_servers(cluster: &Cluster, watched: &mut [Watched<'_>; 2]) -> Result<()> {
     let target = "daemonset/yurt-tunnel-server";
     cluster.kubectl(["-n", NAMESPACE, "rollout", "restart", target])?;
-    wait_for("both servers to be other ones", DEADLINE, || {
-        let mut replaced = 0;
-        for ((door, streams), before) in doors.iter().zip(streams.iter_mut()).zip(&before) {
-            let running = streams.iter_mut().map(Background::is_running);
-            let ended = running
-                .collect::<Result<Vec<_>>>()?
-                .iter()
-                .filter(|runs| !**runs)
-                .count();
-            // In this order: a stream that ends after the look is the business of the next one.
-            let now = door.server()?;
-            if now.split_whitespace().any(|pid| pid == before) {
-                assert_eq!(
-                    ended,
-                    0,
-                    "streams through {} ended, whose server lives",
-                    door.cloud.name()
-                );
-            } else if !now.is_empty() {
-                replaced += 1;
-            }
+    let begin = Instant::now();
+    let mut replaced = [false; 2];
+    while replaced.contains(&false) {
+        ensure!(
+            begin.elapsed() < DEADLINE,
+            "not all servers were replaced: {replaced:?}"
+        );
+        for (replaced, watched) in replaced.iter_mut().zip(watched.iter_mut()) {
+            *replaced = *replaced || watched.is_replaced()?;
         }
-        Ok((replaced == doors.len()).then_some(()))
-    })?;
+        thread::sleep(LOOK); // between two looks
+    }
     cluster.kubectl(["-n", NAMESPACE, "rollout", "status", target, "--timeout=120s"])?;
     Ok(())
 }
@@ -204,13 +233,13 @@ fn servers_come_and_go_and_nodes_are_reached_all_the_time() -> Result<()> {
         ensure!(holders.len() == SERVERS.len(), "{holders:?}");
         Ok(Some(()))
     })?;
-    let mut streams = [doors[0].streams()?, doors[1].streams()?];
+    let mut watched = [Watched::begin(&doors[0])?, Watched::begin(&doors[1])?];
     let stop = AtomicBool::new(false);
     let (restarted, gaps) = thread::scope(|scope| {
         let dialling = doors
             .each_ref()
             .map(|door| scope.spawn(|| door.dial_until(&stop)));
-        let restarted = restart_servers(&site.cluster, &doors, &mut streams);
+        let restarted = restart_servers(&site.cluster, &mut watched);
         stop.store(true, Ordering::Relaxed);
         (
             restarted,
@@ -218,7 +247,7 @@ fn servers_come_and_go_and_nodes_are_reached_all_the_time() -> Result<()> {
         )
     });
     restarted?;
-    drop(streams);
+    drop(watched);
     let [first, second] = gaps;
     say(format_args!(
         "tunnel servers: restarted one by one under {} streams; without a new connection for at most {:.1} s at the one ({} dials) and {:.1} s at the other ({} dials)",

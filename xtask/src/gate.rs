@@ -113,13 +113,17 @@ fn test_on_cluster(filter: Option<&str>, report: &mut Report) -> Result<()> {
     report.time("cluster up", || {
         Cluster::attach_or_up(Profile::Default).map(|_| Vec::new())
     })?;
-    report.stages(&e2e_tests().map(|stage| stage.filter(filter)))
+    let [shared, own, tunnel] = e2e_tests().map(|stage| stage.filter(filter));
+    let beside = report.stages(&[shared, own]);
+    let last = report.stage(&tunnel);
+    beside.and(last)
 }
 
-/// Those that share the cluster that runs, and beside them those that bring up clusters of their own: both mostly wait.
-fn e2e_tests() -> [Stage; 2] {
+/// Those that share the cluster that runs, and beside them those that bring up clusters of their own: both mostly wait. Then
+/// those of the tunnel, which measure seconds.
+fn e2e_tests() -> [Stage; 3] {
     let test = ["test", "--package", "e2e", "--no-fail-fast"];
-    let shared = ["--lib", "--test", "cluster", "--test", "hub", "--test", "tunnel"];
+    let shared = ["--lib", "--test", "cluster", "--test", "hub"];
     let own = ["chart", "clouds", "eviction", "waves"].map(|name| ["--test", name]);
     [
         Stage::cargo("e2e tests, shared cluster", 60 * MINUTE, &test)
@@ -128,6 +132,7 @@ fn e2e_tests() -> [Stage; 2] {
         Stage::cargo("e2e tests, own clusters", 60 * MINUTE, &test)
             .args(own.as_flattened())
             .label("own | "),
+        Stage::cargo("e2e tests, tunnel", 30 * MINUTE, &test).args(&["--test", "tunnel"]),
     ]
 }
 

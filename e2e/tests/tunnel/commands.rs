@@ -149,13 +149,13 @@ fn debug(namespace: &Namespace, pod: &str) -> Result<()> {
         "-c",
         "cat; sleep 1",
     ];
-    let debug = namespace
-        .kubectl_cmd(args)
-        .stdin(b"hello\n".to_vec())
-        .deadline(DEADLINE);
-    let said = debug.run_ok()?;
-    ensure!(said.contains("hello"), "{said}");
-    Ok(())
+    // Where the container began before kubectl was attached, kubectl shows its log instead and sends it nothing.
+    wait_for("what a debug container is told and says", DEADLINE, || {
+        let debug = namespace.kubectl_cmd(args).stdin(b"hello\n".to_vec());
+        let said = debug.deadline(DEADLINE).run_ok()?;
+        ensure!(said.contains("hello"), "{said:?}");
+        Ok(Some(()))
+    })
 }
 
 /// The port to which `what` is forwarded.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use e2e::hub::guard::NODES;
 use e2e::progress::say;
 use e2e::{Node, conversion, hub, pod, wait_for};
 
@@ -117,6 +118,11 @@ fn a_killed_server_harms_nobody_and_the_last_revert_leaves_no_table() -> Result<
     for edge in &site.edges {
         edge.unnat()?;
         conversion::revert(edge)?;
+    }
+    // Other tests may have left the others converted.
+    let others = NODES.into_iter().map(|name| site.cluster.node(name));
+    for other in others.filter(|node| site.edges.iter().all(|edge| edge.name() != node.name())) {
+        conversion::revert(&*other.lock()?)?;
     }
     let plain = tables(&site)?;
     assert!(!plain.iter().any(|table| is_ours(table)), "{plain:?}");

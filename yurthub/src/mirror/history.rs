@@ -27,10 +27,13 @@ use super::reflector::ReflectError;
 use super::scope::Scope;
 use super::{Mirror, listing};
 use crate::forward::exchange::{self, ExchangeError};
+use crate::health::CloudState;
 use crate::telemetry::ErrorChain;
 
 /// Least time between two questions. Watches that are resumed meanwhile share the next one.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long an answer may take: a connection that is dead without a word must not hold up what waits for it.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 1 << 20;
 /// Most resources of other stores that are asked for their own version at a time.
@@ -61,6 +64,8 @@ enum HistoryError {
     Malformed(#[from] Malformed),
     #[error("failed to ask for the version of a resource")]
     Witness(#[from] ReflectError),
+    #[error("the apiserver has not told its version in {} s", PATIENCE.as_secs())]
+    Silent,
 }
 
 /// What a scope says of the cloud's past.
@@ -117,6 +122,19 @@ impl History {
             .take()
     }
 
+    /// The question that was `asked` for was answered.
+    fn answered(&self, asked: u64) {
+        self.known.fetch_max(asked, Ordering::AcqRel);
+    }
+
+    /// It was not, and has to be asked again: nobody else may ever ask, as watches may outlive the outage in which it failed.
+    fn unanswered(&self, held: Option<Held>) {
+        let mut contradicted = self.contradicted.lock().unwrap_or_else(PoisonError::into_inner);
+        *contradicted = contradicted.take().or(held);
+        drop(contradicted);
+        self.due.notify_one();
+    }
+
     /// Whether the cloud's history has been looked at since that watch was opened.
     pub(super) fn is_known(&self, resumed: u64) -> bool {
         self.known.load(Ordering::Acquire) >= resumed
@@ -127,29 +145,32 @@ impl Mirror {
     /// Looks at the cloud's version whenever watches were resumed. Runs until cancelled.
     pub(super) async fn follow_history(&self) {
         let history = &self.context.history;
+        let mut cloud = self.context.cloud.subscribe();
         loop {
             history.due.notified().await;
+            if cloud.wait_for(CloudState::reachable).await.is_err() {
+                return;
+            }
             // What is opened from now on needs another look: the cloud may be restored between two questions.
             let asked = history.resumed.load(Ordering::Acquire);
-            match self.is_restored().await {
+            let contradicted = history.take_contradicted();
+            let answer = tokio::time::timeout(PATIENCE, self.is_restored(contradicted.clone())).await;
+            match answer.unwrap_or(Err(HistoryError::Silent)) {
                 Ok(restored) => {
                     if restored {
                         self.doubt_everything();
                     }
-                    history.known.fetch_max(asked, Ordering::AcqRel);
+                    history.answered(asked);
                     self.context.replay.history_is_known();
                 }
                 Err(error @ HistoryError::Denied(_)) => {
                     warn!(error = %ErrorChain(&error), "a cloud that was restored from a backup would not be noticed");
-                    history.known.fetch_max(asked, Ordering::AcqRel);
+                    history.answered(asked);
                     self.context.replay.history_is_known();
                 }
                 Err(error) => {
                     debug!(error = %ErrorChain(&error), "the cloud's version is not known; asking again");
-                    // Where the cloud is away watches are resumed when it is back.
-                    if self.context.cloud.state().reachable() {
-                        history.due.notify_one();
-                    }
+                    history.unanswered(contradicted);
                 }
             }
             tokio::time::sleep(PAUSE).await;
@@ -172,12 +193,12 @@ impl Mirror {
         }
     }
 
-    async fn is_restored(&self) -> Result<bool, HistoryError> {
+    async fn is_restored(&self, contradicted: Option<Held>) -> Result<bool, HistoryError> {
         // Before the question: whatever is known by now, the cloud's answer is not older.
         let scopes = self.scopes();
         let known = scopes.iter().filter(|scope| !scope.is_doubted());
         let mut held: Vec<_> = known.map(|scope| Held::of(scope, scope.version())).collect();
-        held.extend(self.context.history.take_contradicted());
+        held.extend(contradicted);
         let now = self.version_of_cloud().await?;
         for witness in ahead(held, now) {
             let (group, resource) = (witness.resource.0.as_str(), witness.resource.1.as_str());
@@ -228,6 +249,8 @@ fn ahead(mut held: Vec<Held>, now: u64) -> Vec<Held> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     fn held(resource: &str, version: u64) -> Held {
@@ -235,6 +258,19 @@ mod tests {
             resource: (String::new(), resource.to_owned()),
             version,
         }
+    }
+
+    #[test]
+    fn a_question_that_failed_is_asked_again_though_no_watch_is_resumed() {
+        let history = History::new("edge1");
+        let is_due = || history.due.notified().now_or_never().is_some();
+        let resumed = history.resumed();
+        assert!(is_due() && !history.is_known(resumed));
+        history.unanswered(Some(held("pods", 7)));
+        assert!(is_due() && !history.is_known(resumed));
+        assert_eq!(history.take_contradicted(), Some(held("pods", 7)));
+        history.answered(resumed);
+        assert!(!is_due() && history.is_known(resumed));
     }
 
     #[test]

@@ -29,6 +29,8 @@ use crate::mirror::scope::{Scope, State};
 const ATTEMPTS: usize = 5;
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 8 << 20;
+/// How long an answer may take: while one is awaited the kubelet's own writes wait, too.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long after a failure the rest is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -296,7 +298,9 @@ impl Replay {
     ) -> Result<(StatusCode, Bytes), String> {
         let name = HeaderValue::from_static(crate::mirror::USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, name);
-        let answer = self.upstream.exchange(request, MAX_ANSWER).await.map_err(text)?;
+        let answer = tokio::time::timeout(PATIENCE, self.upstream.exchange(request, MAX_ANSWER)).await;
+        let answer = answer.map_err(|_| format!("no answer in {} s", PATIENCE.as_secs()))?;
+        let answer = answer.map_err(text)?;
         Ok((answer.status(), answer.into_body()))
     }
 }

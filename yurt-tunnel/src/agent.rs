@@ -29,7 +29,7 @@ use crate::relay;
 use crate::transport::race::Dialling;
 use crate::transport::stream::TunnelStream;
 use crate::transport::write_message;
-use servers::Servers;
+use servers::{Known, Servers};
 use targets::Targets;
 
 /// How often the folder of servers is looked at. The kubelet itself brings changes within a minute.
@@ -88,6 +88,8 @@ pub struct Agent {
     times: Times,
     versions: Versions,
     metrics: Arc<Metrics>,
+    known: Mutex<Known>,
+    /// All that are known.
     servers: watch::Sender<Servers>,
     /// Ids by slot.
     held: watch::Sender<HashMap<usize, String>>,
@@ -108,6 +110,7 @@ impl Agent {
             times: settings.times,
             versions: settings.versions,
             metrics: settings.metrics,
+            known: Mutex::default(),
             servers: watch::Sender::default(),
             held: watch::Sender::default(),
             draining: Mutex::default(),
@@ -160,7 +163,7 @@ impl Agent {
                 Ok(servers) if servers.is_empty() => {}
                 Ok(servers) => {
                     complained = false;
-                    self.learn(servers);
+                    self.learn(|known| known.listed = servers);
                 }
                 Err(error) if !complained => {
                     complained = true;
@@ -172,18 +175,21 @@ impl Agent {
         }
     }
 
-    fn learn(&self, servers: Servers) {
+    fn learn(&self, note: impl FnOnce(&mut Known)) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        note(&mut known);
+        let all = known.all();
         self.servers.send_if_modified(|now| {
-            let changed = *now != servers;
-            *now = servers;
+            let changed = *now != all;
+            *now = all;
             changed
         });
     }
 
-    /// What a server says of all servers counts where there is no folder.
+    /// What a server says of all servers.
     fn told(&self, members: Vec<crate::protocol::Member>) {
-        if self.folder.is_none() && !members.is_empty() {
-            self.learn(servers::of_members(members));
+        if !members.is_empty() {
+            self.learn(|known| known.told = servers::of_members(members));
         }
     }
 

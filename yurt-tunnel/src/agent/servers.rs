@@ -21,6 +21,29 @@ pub struct Candidate {
     pub address: String,
 }
 
+/// What is known of servers, by whom it was said.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// By the folder, which a kubelet keeps up to date within a minute or two.
+    pub listed: Servers,
+    /// By the server that spoke last, which hears of changes at once.
+    pub told: Servers,
+}
+
+impl Known {
+    /// All of them. Of two that say something of a server, the one that hears of changes first counts. One that has gone is
+    /// dialled in vain until both know that.
+    pub fn all(&self) -> Servers {
+        let mut all = self.told.clone();
+        for (id, addresses) in &self.listed {
+            if all.len() < MOST_MEMBERS || all.contains_key(id) {
+                all.entry(id.clone()).or_insert_with(|| addresses.clone());
+            }
+        }
+        all
+    }
+}
+
 /// From what a server said. What is too much is left out.
 pub fn of_members(members: Vec<Member>) -> Servers {
     let members = members.into_iter().take(MOST_MEMBERS);
@@ -122,6 +145,26 @@ mod tests {
         ids.iter()
             .map(|id| ((*id).to_owned(), vec![format!("{id}:10250")]))
             .collect()
+    }
+
+    #[test]
+    fn what_a_server_tells_is_added_to_what_the_folder_lists() {
+        let servers = |of: &[(&str, &str)]| -> Servers {
+            let each = of.iter();
+            each.map(|(id, address)| ((*id).to_owned(), vec![(*address).to_owned()]))
+                .collect()
+        };
+        let known = Known {
+            listed: servers(&[("a", "a:1"), ("b", "b:1")]),
+            told: servers(&[("b", "b:2"), ("c", "c:2")]),
+        };
+        assert_eq!(known.all(), servers(&[("a", "a:1"), ("b", "b:2"), ("c", "c:2")]));
+        let many = (0..2 * MOST_MEMBERS).map(|number| (number.to_string(), Vec::new()));
+        let known = Known {
+            listed: many.collect(),
+            ..known
+        };
+        assert_eq!(known.all().len(), MOST_MEMBERS);
     }
 
     #[test]

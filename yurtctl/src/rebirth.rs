@@ -102,16 +102,29 @@ async fn restart_one(cluster: &Cluster, name: &PodName, unready: &Unready) -> Re
     }
 }
 
-fn controller(pod: &Pod) -> Option<String> {
-    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
-    Some(owner.uid.clone())
+/// Whose a pod is, and where its successor comes.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    uid: String,
+    /// Of a DaemonSet: the same node. What becomes of its pods on other nodes, which may be reverted beside this one, says
+    /// nothing of it.
+    node: Option<String>,
 }
 
-/// The pods of a controller.
-async fn of_controller(pods: &Api<Pod>, owner: &str) -> Result<Vec<Pod>> {
+fn controller(pod: &Pod) -> Option<Owner> {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    let node = || pod.spec.as_ref()?.node_name.clone();
+    Some(Owner {
+        uid: owner.uid.clone(),
+        node: (owner.kind == "DaemonSet").then(node).flatten(),
+    })
+}
+
+/// The pods of a controller, of a DaemonSet those on one node.
+async fn of_controller(pods: &Api<Pod>, owner: &Owner) -> Result<Vec<Pod>> {
     let mut found = list(pods, &ListParams::default(), "pods").await?;
-    found.retain(|pod| controller(pod).as_deref() == Some(owner));
+    found.retain(|pod| controller(pod).as_ref() == Some(owner));
     Ok(found)
 }
 
@@ -124,4 +137,28 @@ fn is_ready(pod: &Pod) -> bool {
         && conditions
             .into_iter()
             .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_of_a_daemon_set_are_told_apart_by_their_nodes() {
+        let owner = |kind: &str, node: &str| {
+            let pod = json!({
+                "metadata": {"ownerReferences": [
+                    {"apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "u", "controller": true},
+                ]},
+                "spec": {"containers": [], "nodeName": node},
+            });
+            controller(&serde_json::from_value(pod).unwrap())
+        };
+        assert_ne!(owner("DaemonSet", "a"), owner("DaemonSet", "b"));
+        assert_eq!(owner("DaemonSet", "a"), owner("DaemonSet", "a"));
+        // Its successor may come to any node.
+        assert_eq!(owner("ReplicaSet", "a"), owner("ReplicaSet", "b"));
+    }
 }

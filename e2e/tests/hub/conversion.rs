@@ -202,6 +202,9 @@ fn a_node_that_is_cut_off_is_reverted_on_its_own_console() -> Result<()> {
     assert_eq!(containers::running(&node, namespace.name())?, running);
     node.join()?;
     wait_agreed(&cluster, &node, &namespace, POD_DEADLINE)?;
+    // A kubelet that was started while cut is not Ready before it has read its CSINode.
+    let ready = format!("node/{}", node.name());
+    cluster.kubectl(["wait", "--for=condition=Ready", "--timeout=90s", &ready])?;
     // The cloud still believes it is an edge node.
     conversion::revert(&node)?;
     assert_unknown(&cluster, &node)

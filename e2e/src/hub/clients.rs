@@ -23,16 +23,30 @@ pub fn lead_pods_here(cluster: &Cluster, node: &Node) -> Result<()> {
     wait_for("all pods to trust the node's CA", TRUST_DEADLINE, || {
         Ok((super::metric(node, "yurthub_filters_armed")? > 0.0).then_some(()))
     })?;
-    let volume = "/var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/kube-proxy/kubeconfig.conf";
+    let own = format!("--field-selector=spec.nodeName={}", node.name());
+    let uid = [
+        "-n",
+        "kube-system",
+        "get",
+        "pod",
+        "-l",
+        "k8s-app=kube-proxy",
+        &own,
+    ];
+    let uid = [&uid[..], &["-o", "jsonpath={.items[*].metadata.uid}"]].concat();
     wait_for(
         "kube-proxy's configuration to name yurthub",
         TRUST_DEADLINE,
         || {
-            let found = node.exec(["sh", "-c", &format!("grep -q {SERVER} {volume}")])?;
+            // Of the pod that is there: what others have left says nothing of what the next one gets.
+            let uid = cluster.kubectl(&uid)?;
+            let file = format!(
+                "/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~configmap/kube-proxy/kubeconfig.conf"
+            );
+            let found = node.exec(["grep", "-q", SERVER, &file])?;
             Ok(found.status.success().then_some(()))
         },
     )?;
-    let own = format!("--field-selector=spec.nodeName={}", node.name());
     cluster.kubectl([
         "-n",
         "kube-system",

@@ -15,8 +15,8 @@ use crate::setup::{POD_DEADLINE, alone, deployment, in_the_cloud};
 
 const REPLICAS: usize = 3;
 const MEMBERS: usize = 2;
-/// The goal is five seconds after the pods run.
-const RIGHT_DEADLINE: Duration = Duration::from_secs(15);
+/// Five seconds are wanted, and three to seven were seen; once, beside other tests, more than fifteen.
+const RIGHT_DEADLINE: Duration = Duration::from_secs(40);
 /// How often everything is asked once it is right.
 const ROUNDS: usize = 20;
 /// How long a client goes on after the cloud has returned.

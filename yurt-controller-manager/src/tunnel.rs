@@ -2,7 +2,7 @@
 //!
 //! A connection to a kubelet whose agent is not there can only be refused, and a refusal has no words. So the Node of an
 //! edge node says by its condition `TunnelConnected`, and by an event, that its agent is not there, once that has lasted
-//! ([`condition`], pure; [`apply`] writes). It goes by the pods of agents, which are ready while they hold a session. A
+//! ([`condition`], pure; `apply` writes). It goes by the pods of agents, which are ready while they hold a session. A
 //! node that is silent says nothing new: its pods were not heard of either.
 
 mod apply;

@@ -60,6 +60,11 @@ impl Profile {
     }
 }
 
+/// The name of the instance that the tests share, with which those of their others begin.
+fn shared_name() -> String {
+    std::env::var("YURT_INSTANCE").unwrap_or_else(|_| "e2e".to_owned())
+}
+
 /// Names one cluster and knows where its parts are. Making one does nothing.
 #[derive(Clone, Debug)]
 pub struct Instance {
@@ -104,10 +109,9 @@ impl Instance {
     /// # Errors
     /// As [`Instance::new`].
     pub fn for_tests(profile: Profile) -> Result<Self> {
-        let name = std::env::var("YURT_INSTANCE").unwrap_or_else(|_| "e2e".to_owned());
         match profile {
-            Profile::Default => Self::new(&name, profile),
-            Profile::ShortEviction => Self::new(&format!("{name}-short"), profile),
+            Profile::Default => Self::new(&shared_name(), profile),
+            Profile::ShortEviction => Self::new(&format!("{}-short", shared_name()), profile),
         }
     }
 
@@ -129,8 +133,7 @@ impl Instance {
 
     /// The instance of the tests with `suffix`.
     fn beside_tests(suffix: &str) -> Result<Self> {
-        let name = std::env::var("YURT_INSTANCE").unwrap_or_else(|_| "e2e".to_owned());
-        Self::new(&format!("{name}-{suffix}"), Profile::Default)
+        Self::new(&format!("{}-{suffix}", shared_name()), Profile::Default)
     }
 
     /// The instance `name` as it runs, of whatever version and profile; as [`Instance::new`] if it does not run.

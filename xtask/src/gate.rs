@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
+use e2e::hub::guard::NODES;
 use e2e::progress::say;
 use e2e::{Cluster, Profile, builds, image};
 
@@ -20,8 +21,6 @@ use crate::stage::{self, Outcome, Stage};
 use crate::tidy;
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// Of the shared cluster: as many tests break one at a time.
-const EDGE_NODES: usize = 3;
 
 #[derive(ClapArgs)]
 pub(crate) struct Args {
@@ -123,12 +122,13 @@ fn test_on_cluster(filter: Option<&str>, report: &mut Report) -> Result<()> {
 /// those of the tunnel, which measure seconds.
 fn e2e_tests() -> [Stage; 3] {
     let test = ["test", "--package", "e2e", "--no-fail-fast"];
+    // As many tests as the shared cluster has edge nodes break one at a time.
     let shared = ["--lib", "--test", "cluster", "--test", "hub"];
     let own = ["chart", "clouds", "eviction", "waves"].map(|name| ["--test", name]);
     [
         Stage::cargo("e2e tests, shared cluster", 60 * MINUTE, &test)
             .args(&shared)
-            .test_threads(EDGE_NODES),
+            .test_threads(NODES.len()),
         Stage::cargo("e2e tests, own clusters", 60 * MINUTE, &test)
             .args(own.as_flattened())
             .label("own | "),

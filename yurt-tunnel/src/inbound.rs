@@ -3,6 +3,9 @@
 //! While streams run it asks every second whether anybody is there, else every [`PING`]; so a path that has become deaf is
 //! noticed a second later. It goes on asking, because a question is sent at once when the path is back, while what QUIC
 //! sends again by itself comes in intervals that double.
+//!
+//! Over QUIC only an answer counts: where only one direction is blocked the server's packets still come, those of its streams
+//! and those that it sends again because nothing is acknowledged, over a session that nothing can be answered on.
 
 use std::future::Future;
 use std::io;
@@ -234,20 +237,24 @@ async fn converse<A: Answers>(
     let mut incoming = crate::greetings::incoming(reader);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut heard, mut since) = (connection.heard(), Instant::now());
+    let mut greetings = 0;
+    let (mut heard, mut since) = (life(connection, greetings), Instant::now());
     // First and last question since.
     let mut asked = None::<(Instant, Instant)>;
     loop {
         tokio::select! {
-            greeting = incoming.recv() => match greeting? {
-                Greeting::Drain => {
-                    health.send_replace(Health::Draining);
+            greeting = incoming.recv() => {
+                greetings += 1;
+                match greeting? {
+                    Greeting::Drain => {
+                        health.send_replace(Health::Draining);
+                    }
+                    other => answers.heard(other),
                 }
-                other => answers.heard(other),
-            },
+            }
             Some(greeting) = tell.recv() => say(writer, &greeting).await?,
             _ = tick.tick() => {
-                let now = connection.heard();
+                let now = life(connection, greetings);
                 if now != heard {
                     (heard, since, asked) = (now, Instant::now(), None);
                     set(health, Health::Fine);
@@ -267,6 +274,15 @@ async fn converse<A: Answers>(
                 }
             }
         }
+    }
+}
+
+/// Grows whenever something shows that the other end is there and hears us.
+fn life(connection: &Connection, greetings: u64) -> u64 {
+    if connection.hears_both_ways() {
+        connection.heard()
+    } else {
+        greetings
     }
 }
 

@@ -120,6 +120,7 @@ impl Connection {
         match self {
             Self::Quic(connection) => {
                 let (send, recv) = connection.open_bi().await?;
+                first(&send)?;
                 Ok(TunnelStream::quic(send, recv))
             }
             Self::H2(connection) => connection.accept().await.ok_or_else(lost),
@@ -131,6 +132,7 @@ impl Connection {
         match self {
             Self::Quic(connection) => {
                 let (send, recv) = connection.accept_bi().await?;
+                first(&send)?;
                 Ok(TunnelStream::quic(send, recv))
             }
             Self::H2(connection) => connection.open().await,
@@ -151,6 +153,12 @@ impl Connection {
             Self::Quic(connection) => connection.closed().await.to_string(),
             Self::H2(connection) => connection.closed().await,
         }
+    }
+
+    /// Whether what is heard of the other end shows that it hears us, too. A datagram does not: it may be sent again and again
+    /// because ours are lost. TCP gives nothing out of its order, and sends nothing new while nothing is acknowledged.
+    pub fn hears_both_ways(&self) -> bool {
+        matches!(self, Self::H2(_))
     }
 
     /// Grows whenever something is heard of the other end.
@@ -182,6 +190,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Greetings come before all other bytes: that an answer is late must mean that the path is deaf.
+fn first(send: &quinn::SendStream) -> io::Result<()> {
+    send.set_priority(1).map_err(|_| lost())
 }
 
 fn lost() -> io::Error {

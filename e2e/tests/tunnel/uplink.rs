@@ -10,10 +10,8 @@ use crate::site::{DEADLINE, NAMESPACE, Site};
 
 /// The port of the servers.
 const PORT: &str = "10262";
-/// A session that streams run over is at times replaced only when its 30 s of silence are over, and twice that is let pass;
-/// five seconds are what is wanted.
-const AFTER_UDP: Duration = Duration::from_mins(1);
 /// Three times what is promised, as everywhere.
+const AFTER_UDP: Duration = Duration::from_secs(15);
 const AFTER_CUT: Duration = Duration::from_secs(6);
 const OUTAGE: Duration = Duration::from_mins(1);
 

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 pub(crate) enum Passes {
     All,
     TcpOnly,
+    /// Datagrams pass only on their way from the server, as where a firewall looks at what leaves a site.
+    NoDatagramsOut,
     Nothing,
 }
 
@@ -81,7 +83,7 @@ async fn datagrams(
                     let Ok(length) = fresh.recv(&mut buffer).await else {
                         continue;
                     };
-                    if *passes.borrow() == Passes::All {
+                    if matches!(*passes.borrow(), Passes::All | Passes::NoDatagramsOut) {
                         count.fetch_add(length as u64 + 28, Ordering::Relaxed);
                         let _ = socket.send_to(&buffer[..length], from).await;
                     }

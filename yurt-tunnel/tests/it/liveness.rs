@@ -65,6 +65,25 @@ async fn an_idle_session_whose_udp_becomes_blocked_is_on_tcp_within_five_seconds
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_only_hears_is_left_although_its_streams_bring_news_all_the_time() {
+    let behind = Behind::set(Ways::Auto).await;
+    let (stream, accepted) = tokio::join!(behind.server.dial("edge1"), soon(behind.kubelet.accept()));
+    let (mut stream, _kubelet) = (stream.unwrap(), accepted.unwrap());
+    let news = tokio::spawn(async move {
+        // Until the session that it runs over has ended.
+        while stream.writer.write(Bytes::from_static(b"news")).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    behind.link.set(Passes::NoDatagramsOut);
+    let begun = Instant::now();
+    until("a session over TCP", || behind.sessions("tcp")).await;
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    behind.until_a_dial_works().await;
+    news.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dial_to_a_node_that_was_cut_without_a_word_fails_soon() {
     for ways in [Ways::Quic, Ways::Tcp] {
         let behind = Behind::set(ways).await;

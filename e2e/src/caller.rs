@@ -33,9 +33,21 @@ impl Caller {
     /// # Errors
     /// When the node is not up.
     pub fn start(node: &Node, url: &str) -> Result<Self> {
+        Self::run(node, &format!("curl -sS -m 2 http://{url}/"))
+    }
+
+    /// The same, for the status code of `url` (over TLS, whoever vouches for the server).
+    ///
+    /// # Errors
+    /// When the node is not up.
+    pub fn start_for_status(node: &Node, url: &str) -> Result<Self> {
+        let curl = format!("curl -sSk -m 2 -o /dev/null -w '%{{http_code}}' https://{url}");
+        Self::run(node, &curl)
+    }
+
+    fn run(node: &Node, curl: &str) -> Result<Self> {
         let script = format!(
-            "while sleep 0.03; do t=$(date +%s.%N); a=$(curl -sS -m 2 http://{url}/ 2>/dev/null) || a={LOST}; \
-             echo \"$t $a\"; done"
+            "while sleep 0.03; do t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"; done"
         );
         Ok(Self(Background::start(&node.cmd(["sh", "-c", &script])?)?))
     }
@@ -77,6 +89,16 @@ impl Caller {
             Ok(Some(when.duration_since(since).unwrap_or_default()))
         })
     }
+}
+
+/// The longest time in which no request was asked that was answered as `is_right` wants it.
+pub fn longest_gap(answers: &[Answer], is_right: impl Fn(&str) -> bool) -> Duration {
+    let answered = answers.iter().filter(|answer| is_right(&answer.text));
+    let moments: Vec<SystemTime> = answered.map(|answer| answer.at).collect();
+    let gaps = moments
+        .windows(2)
+        .filter_map(|pair| pair[1].duration_since(pair[0]).ok());
+    gaps.max().unwrap_or(Duration::MAX)
 }
 
 impl Answer {

@@ -2,10 +2,10 @@
 //! is failed over at once; where all are silent nothing happens.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::caller::Answer;
+use e2e::caller::longest_gap;
 use e2e::hub::clients::lead_pods_here;
 use e2e::progress::say;
 use e2e::{BrokenNode, Caller, Cluster, Namespace, containers, hub, wait_for};
@@ -144,16 +144,6 @@ fn outlast(given_up: Instant) -> Result<()> {
     })
 }
 
-/// The longest time in which no request was answered.
-fn longest_gap(answers: &[Answer]) -> Duration {
-    let answered = answers.iter().filter(|answer| answer.text.starts_with("web-"));
-    let moments: Vec<SystemTime> = answered.map(|answer| answer.at).collect();
-    let gaps = moments
-        .windows(2)
-        .filter_map(|pair| pair[1].duration_since(pair[0]).ok());
-    gaps.max().unwrap_or(Duration::MAX)
-}
-
 /// Switches the node off. Returns how long after the cloud gave it up its pod was given up.
 fn switch_off(
     cluster: &Cluster,
@@ -288,7 +278,7 @@ fn a_pool_knows_which_of_its_silent_nodes_live() -> Result<()> {
         running,
         "by the return"
     );
-    let gap = longest_gap(&caller.answers()[begun..]);
+    let gap = longest_gap(&caller.answers()[begun..], |text| text.starts_with("web-"));
     ensure!(gap < GAP, "the mate did without the Service for {gap:?}");
 
     // All are cut.

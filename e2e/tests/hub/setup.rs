@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::containers::{self, Containers};
 use e2e::{BrokenNode, Cluster, Namespace, Node, Profile, hub, wait_for};
 use serde_json::{Value, json};
@@ -33,6 +33,13 @@ pub(crate) fn shared() -> Result<(Cluster, Node, File)> {
 /// The containers in the cloud's view of `namespace`: those of pods that are Running and Ready.
 pub(crate) fn in_the_cloud(cluster: &Cluster, namespace: &Namespace) -> Result<Containers> {
     let pods = cluster.get_json(["--namespace", namespace.name(), "pods"])?;
+    Ok(items(&pods).iter().flat_map(ready_containers).collect())
+}
+
+/// The containers of pods of `namespace` that are Running and Ready, as the node itself tells, also without the cloud.
+pub(crate) fn ready_here(node: &Node, namespace: &Namespace) -> Result<Containers> {
+    let text = node.exec_ok(["yurthub", "get", "pods", "-n", namespace.name(), "-o", "json"])?;
+    let pods: Value = serde_json::from_str(&text).with_context(|| format!("read pods from `{text}`"))?;
     Ok(items(&pods).iter().flat_map(ready_containers).collect())
 }
 

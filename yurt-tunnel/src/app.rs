@@ -7,10 +7,13 @@ pub mod server;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 use yurt_common::telemetry;
@@ -49,7 +52,12 @@ fn ended(outcome: Result<()>) -> ExitCode {
 }
 
 fn run(end: End) -> Result<()> {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let mut runtime = match end {
+        // One node's streams are not more than one core's work, and threads of a runtime hand each other what one could do.
+        End::Agent(_) | End::Cleanup => runtime::Builder::new_current_thread(),
+        End::Server(_) => runtime::Builder::new_multi_thread(),
+    };
+    runtime.worker_threads(workers(thread::available_parallelism().map_or(1, NonZero::get)));
     let runtime = runtime
         .enable_all()
         .build()
@@ -61,6 +69,11 @@ fn run(end: End) -> Result<()> {
             End::Cleanup => Ok(()),
         }
     })
+}
+
+/// Threads of a server where there are so many processors: half of them, as the apiserver that it stands beside needs some, too.
+fn workers(processors: usize) -> usize {
+    (processors / 2).max(1)
 }
 
 fn stop() -> Result<impl Future<Output = ()> + Send> {

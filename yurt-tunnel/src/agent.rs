@@ -12,8 +12,8 @@ pub mod targets;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,8 +34,6 @@ use targets::Targets;
 
 /// How often the folder of servers is looked at. The kubelet itself brings changes within a minute.
 const FOLDER: Duration = Duration::from_secs(5);
-/// A server that said that it ends comes last for so long: it takes three seconds, and another one may follow it at once.
-const DRAINED: Duration = Duration::from_secs(5);
 
 /// What an agent is made of.
 pub struct Settings {
@@ -93,7 +91,8 @@ pub struct Agent {
     servers: watch::Sender<Servers>,
     /// Ids by slot.
     held: watch::Sender<HashMap<usize, String>>,
-    draining: Mutex<HashMap<String, Instant>>,
+    /// Ids of servers that have said that they end; once for each session that has not ended yet.
+    draining: watch::Sender<Vec<String>>,
     ending: CancellationToken,
 }
 
@@ -113,7 +112,7 @@ impl Agent {
             known: Mutex::default(),
             servers: watch::Sender::default(),
             held: watch::Sender::default(),
-            draining: Mutex::default(),
+            draining: watch::Sender::default(),
             ending: CancellationToken::new(),
         })
     }
@@ -193,10 +192,8 @@ impl Agent {
         }
     }
 
-    fn draining(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
-        let mut draining = self.draining.lock().unwrap_or_else(PoisonError::into_inner);
-        draining.retain(|_, since| since.elapsed() < DRAINED);
-        draining
+    fn is_draining(&self, id: &str) -> bool {
+        self.draining.borrow().iter().any(|draining| draining == id)
     }
 }
 

@@ -17,7 +17,7 @@ use super::servers::{self, Candidate, Servers};
 use crate::inbound::Inbound;
 use crate::protocol::ProtocolError;
 use crate::transport::Connection;
-use crate::transport::attempts::was_answered;
+use crate::transport::attempts::Met;
 use session::Running;
 
 /// A session that has lasted so long was a good one.
@@ -33,6 +33,7 @@ const NOTHING: Duration = Duration::from_secs(5);
 struct News {
     servers: watch::Receiver<Servers>,
     held: watch::Receiver<HashMap<usize, String>>,
+    draining: watch::Receiver<Vec<String>>,
 }
 
 impl News {
@@ -40,6 +41,7 @@ impl News {
     fn seen(&mut self) {
         self.servers.mark_unchanged();
         self.held.mark_unchanged();
+        self.draining.mark_unchanged();
     }
 
     /// Waits for some, for a while.
@@ -47,6 +49,7 @@ impl News {
         tokio::select! {
             _ = self.servers.changed() => {}
             _ = self.held.changed() => {}
+            _ = self.draining.changed() => {}
             () = sleep(NOTHING) => {}
         }
     }
@@ -54,7 +57,7 @@ impl News {
 
 /// Why there is no session.
 enum Failure {
-    /// The server is held by another slot.
+    /// The server is held by another slot, or is about to end.
     Held(String),
     /// Everything else.
     Failed(io::Error),
@@ -74,6 +77,7 @@ impl Agent {
         let mut news = News {
             servers: self.servers.subscribe(),
             held: self.held.subscribe(),
+            draining: self.draining.subscribe(),
         };
         loop {
             if identity.wait_for(Option::is_some).await.is_err() {
@@ -84,7 +88,7 @@ impl Agent {
                 news.come().await;
                 continue;
             };
-            let mut answered = true;
+            let mut met = Met::Server;
             match self.begin(slot, &candidate).await {
                 Ok(running) => {
                     attempt = 0;
@@ -108,26 +112,28 @@ impl Agent {
                 }
                 Err(Failure::Failed(error)) => {
                     attempt += 1;
-                    answered = was_answered(&error);
+                    met = Met::by(&error);
                     if complained.is_none_or(|last| last.elapsed() >= QUIET) {
                         complained = Some(Instant::now());
                         warn!(address = candidate.address, %error, "failed to connect to a tunnel server; trying again");
                     }
                 }
             }
-            sleep(backoff.after(answered, fastrand::f64())).await;
+            sleep(backoff.after(met, fastrand::f64())).await;
         }
     }
 
-    /// A server that is about to end comes last: it may be back already.
+    /// A server that is about to end is none: it would say so again at once.
     fn candidate(&self, slot: usize, attempt: usize) -> Option<Candidate> {
-        let held = self.others(slot);
-        let mut spared = held.clone();
-        spared.extend(self.draining().keys().cloned());
-        let servers = self.servers.borrow();
-        let next =
-            |without: &[String]| servers::next(&self.node, &servers, without, &self.bootstrap, attempt);
-        next(&spared).or_else(|| next(&held))
+        let mut spared = self.others(slot);
+        spared.extend(self.draining.borrow().iter().cloned());
+        servers::next(
+            &self.node,
+            &self.servers.borrow(),
+            &spared,
+            &self.bootstrap,
+            attempt,
+        )
     }
 
     fn others(&self, slot: usize) -> Vec<String> {
@@ -158,7 +164,7 @@ impl Agent {
     async fn begin(self: &Arc<Self>, slot: usize, candidate: &Candidate) -> Result<Running, Failure> {
         let connection = self.dialling.connect(&candidate.address, None).await?;
         let id = Inbound::who(&connection)?;
-        if !self.claim(slot, &id) {
+        if self.is_draining(&id) || !self.claim(slot, &id) {
             connection.close("another session is with this server already");
             return Err(Failure::Held(id));
         }

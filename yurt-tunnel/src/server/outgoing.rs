@@ -16,7 +16,7 @@ use crate::dial::{DialError, refuse};
 use crate::inbound::{Answers, Health, Inbound};
 use crate::protocol::{Answer, Dial, Greeting, Member, NODES_AT_A_TIME, ProtocolError, Reason};
 use crate::relay;
-use crate::transport::attempts::was_answered;
+use crate::transport::attempts::Met;
 use crate::transport::race::Dialling;
 use crate::transport::stream::TunnelStream;
 use crate::transport::write_message;
@@ -68,10 +68,10 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
                 "a server without an address; it is not asked for nodes"
             );
         };
-        let answered;
+        let met;
         match session(&server, &dialling, &member, address).await {
             Ok(why) => {
-                answered = true;
+                met = Met::Server;
                 backoff.reset();
                 debug!(
                     server = member.id,
@@ -80,7 +80,7 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
             }
             Err(error) => {
                 attempt += 1;
-                answered = was_answered(&error);
+                met = Met::by(&error);
                 if ProtocolError::is_of_versions(&error) {
                     server.metrics.refused("version");
                     if complained.is_none_or(|last| last.elapsed() >= QUIET) {
@@ -91,12 +91,7 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
                 debug!(server = member.id, address, %error, "failed to connect to another server; trying again");
             }
         }
-        sleep(
-            backoff
-                .after(answered, fastrand::f64())
-                .max(Duration::from_millis(50)),
-        )
-        .await;
+        sleep(backoff.after(met, fastrand::f64()).max(Duration::from_millis(50))).await;
     }
 }
 

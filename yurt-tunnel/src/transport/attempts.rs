@@ -28,15 +28,32 @@ impl Heard {
     }
 }
 
-/// Whether an error says that the other end has answered, and would not have us; if not, it may not have heard us (pure).
-pub fn was_answered(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, NotFound, TimedOut,
-    };
-    !matches!(
-        error.kind(),
-        AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable | NotFound | TimedOut
-    )
+/// Who was met at the other end by an attempt that has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// Nobody, as far as is known: no packet came back.
+    Nobody,
+    /// A machine where nobody listens.
+    ClosedPort,
+    /// A server that would not have us.
+    Server,
+}
+
+impl Met {
+    /// By the error of an attempt (pure).
+    pub fn by(error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkDown, NetworkUnreachable, NotFound,
+            TimedOut,
+        };
+        match error.kind() {
+            AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable | NotFound | TimedOut => {
+                Self::Nobody
+            }
+            ConnectionRefused => Self::ClosedPort,
+            _ => Self::Server,
+        }
+    }
 }
 
 /// Until one attempt succeeds, or one fails after it was answered, or as many fail as there are `ways`. `attempt` gets its
@@ -54,7 +71,7 @@ where
         let silent = !*heard.borrow_and_update();
         tokio::select! {
             Some(outcome) = running.next() => match outcome {
-                Err(error) if !was_answered(&error) => {
+                Err(error) if Met::by(&error) == Met::Nobody => {
                     failed += 1;
                     if failed >= ways.max(1) {
                         return Err(error);
@@ -91,7 +108,7 @@ mod tests {
             std::future::pending().await
         })
         .await;
-        assert!(!was_answered(&outcome.unwrap_err()));
+        assert_eq!(Met::by(&outcome.unwrap_err()), Met::Nobody);
         assert!((4..=6).contains(&begun.load(Ordering::Relaxed)), "{begun:?}");
         // The first one is answered after three seconds.
         let slow = afresh(1, |number, _| async move {
@@ -130,7 +147,7 @@ mod tests {
         assert_eq!(begun.load(Ordering::Relaxed), 1);
         let refused: io::Result<()> =
             afresh(4, |_, _| async { Err(io::ErrorKind::ConnectionRefused.into()) }).await;
-        assert!(was_answered(&refused.unwrap_err()));
+        assert_eq!(Met::by(&refused.unwrap_err()), Met::ClosedPort);
     }
 
     #[tokio::test(start_paused = true)]

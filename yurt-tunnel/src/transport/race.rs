@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::attempts::{Heard, afresh, was_answered};
+use super::attempts::{Heard, Met, afresh};
 use super::quic::Congestion;
 use super::tls::{ALPN_QUIC, ALPN_TCP, Identity, SERVER_NAME, Trust};
 use super::{Connection, Transport, h2, proxy, quic, tls};
@@ -256,7 +256,7 @@ async fn begin(delay: Option<Duration>) {
 }
 
 fn both(quic: &io::Error, tcp: &io::Error) -> io::Error {
-    let kind = if was_answered(quic) { quic } else { tcp }.kind();
+    let kind = if Met::by(quic) == Met::Nobody { tcp } else { quic }.kind();
     io::Error::new(kind, format!("over QUIC: {quic}; over TCP: {tcp}"))
 }
 

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{self, sleep, sleep_until};
+use tokio::time::{self, sleep, sleep_until, timeout};
 use tracing::{debug, info};
 
 use super::Agent;
@@ -20,6 +20,8 @@ use crate::transport::{Connection, Transport};
 const REPLACE: Duration = Duration::from_millis(250);
 /// A server that comes first and is not there is looked for ever more seldom, but not more seldom than that.
 const SELDOM: Duration = Duration::from_mins(5);
+/// A server that has said that it ends takes three seconds.
+const DRAINED: Duration = Duration::from_secs(15);
 /// What waits to be told to a server.
 const WAITING: usize = 1;
 
@@ -109,7 +111,7 @@ impl Agent {
                 Event::Health(Health::Fine) => {}
                 Event::Health(Health::Ended) => return,
                 Event::Health(Health::Draining) => {
-                    self.draining().insert(running.id.clone(), Instant::now());
+                    self.let_end(running);
                     return;
                 }
                 Event::Health(Health::Suspect) => match self.replace(&address, &mut running).await {
@@ -138,6 +140,26 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Its server has said that it ends. It is dialled again when the session has ended, and not before.
+    fn let_end(self: &Arc<Self>, mut running: Running) {
+        self.draining
+            .send_modify(|draining| draining.push(running.id.clone()));
+        let agent = Arc::clone(self);
+        tokio::spawn(async move {
+            // One that does not end in time has changed its mind. An error says that the session has ended, too.
+            let _ = timeout(
+                DRAINED,
+                running.health.wait_for(|health| *health == Health::Ended),
+            )
+            .await;
+            agent.draining.send_modify(|draining| {
+                if let Some(at) = draining.iter().position(|id| *id == running.id) {
+                    draining.swap_remove(at);
+                }
+            });
+        });
     }
 
     /// A session with the same server over another path; none where the old one came back, or ended, first.
@@ -178,9 +200,8 @@ impl Agent {
     /// is there, and while streams run.
     async fn improve(self: &Arc<Self>, slot: usize, running: &Running) -> Improved {
         let better = {
-            let draining = self.draining();
             let mut known = self.servers.borrow().clone();
-            known.retain(|id, _| !draining.contains_key(id));
+            known.retain(|id, _| !self.is_draining(id));
             let id = servers::better(&self.node, &known, &running.id, &self.others(slot), self.sessions);
             id.and_then(|id| known.remove(&id).map(|addresses| (id, addresses)))
         };

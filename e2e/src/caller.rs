@@ -33,23 +33,24 @@ impl Caller {
     /// # Errors
     /// When the node is not up.
     pub fn start(node: &Node, url: &str) -> Result<Self> {
-        Self::run(node, &format!("curl -sS -m 2 http://{url}/"))
+        let curl = format!("curl -sS -m 2 http://{url}/");
+        let once = format!("t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"");
+        Self::run(node, &format!("while sleep 0.03; do {once}; done"))
     }
 
-    /// The same, for the status code of `url` (over TLS, whoever vouches for the server).
+    /// The same, for the status code of `url` (over TLS, whoever vouches for the server), and without waiting for answers: one
+    /// that comes late, or never, keeps no other question back.
     ///
     /// # Errors
     /// When the node is not up.
     pub fn start_for_status(node: &Node, url: &str) -> Result<Self> {
         let curl = format!("curl -sSk -m 2 -o /dev/null -w '%{{http_code}}' https://{url}");
-        Self::run(node, &curl)
+        let once = format!("t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"");
+        Self::run(node, &format!("while sleep 0.1; do {{ {once}; }} & done"))
     }
 
-    fn run(node: &Node, curl: &str) -> Result<Self> {
-        let script = format!(
-            "while sleep 0.03; do t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"; done"
-        );
-        Ok(Self(Background::start(&node.cmd(["sh", "-c", &script])?)?))
+    fn run(node: &Node, script: &str) -> Result<Self> {
+        Ok(Self(Background::start(&node.cmd(["sh", "-c", script])?)?))
     }
 
     /// What it got so far.
@@ -94,7 +95,8 @@ impl Caller {
 /// The longest time in which no request was asked that was answered as `is_right` wants it.
 pub fn longest_gap(answers: &[Answer], is_right: impl Fn(&str) -> bool) -> Duration {
     let answered = answers.iter().filter(|answer| is_right(&answer.text));
-    let moments: Vec<SystemTime> = answered.map(|answer| answer.at).collect();
+    let mut moments: Vec<SystemTime> = answered.map(|answer| answer.at).collect();
+    moments.sort_unstable();
     let gaps = moments
         .windows(2)
         .filter_map(|pair| pair[1].duration_since(pair[0]).ok());

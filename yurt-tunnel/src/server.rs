@@ -35,6 +35,9 @@ use sessions::Session;
 /// Changes of nodes that a slow peer may be behind with, before it is told all of them anew.
 const CHANGES: usize = 4096;
 
+/// Arrivals of other servers that may wait to be heard; whoever misses one tries again a little later anyhow.
+const ARRIVALS: usize = 16;
+
 /// Ways to a node that one dial tries: sessions of this server's own, and other servers.
 const MOST_WAYS: usize = 4;
 
@@ -67,6 +70,8 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) peers: Peers,
     pub(crate) changes: broadcast::Sender<(String, bool)>,
+    /// Ids of other servers that have just connected: they can be connected to.
+    pub(crate) arrivals: broadcast::Sender<String>,
     /// Agents are told to find another server.
     pub(crate) draining: CancellationToken,
     /// Everything ends.
@@ -88,6 +93,7 @@ impl Server {
             limits: Limits::new(settings.budget),
             peers: Peers::default(),
             changes: broadcast::channel(CHANGES).0,
+            arrivals: broadcast::channel(ARRIVALS).0,
             draining: CancellationToken::new(),
             ending: CancellationToken::new(),
             registry: Mutex::default(),

@@ -23,6 +23,8 @@ use crate::transport::write_message;
 
 /// Between two complaints about the same server.
 const QUIET: Duration = Duration::from_mins(1);
+/// Between two attempts, at least.
+const LEAST: Duration = Duration::from_millis(50);
 /// Messages that wait to be told.
 const WAITING: usize = 16;
 
@@ -91,7 +93,23 @@ async fn hold(server: Arc<Server>, dialling: Arc<Dialling>, member: Member) {
                 debug!(server = member.id, address, %error, "failed to connect to another server; trying again");
             }
         }
-        sleep(backoff.after(met, fastrand::f64()).max(Duration::from_millis(50))).await;
+        let pause = backoff.after(met, fastrand::f64()).max(LEAST);
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = arrival(&server, &member.id) => {}
+        }
+    }
+}
+
+/// Waits until the server `id` connects to this one: then it has just been started.
+async fn arrival(server: &Server, id: &str) {
+    let mut arrivals = server.arrivals.subscribe();
+    loop {
+        match arrivals.recv().await {
+            Ok(arrived) if arrived == id => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
     }
 }
 

@@ -158,6 +158,8 @@ impl Server {
             "another server is connected"
         );
         self.peers.add(id, session);
+        // Without another member nobody listens.
+        let _ = self.arrivals.send(id.to_owned());
         self.metrics.peers.set(self.peers.len() as i64);
         let heard = |greeting| {
             if let Greeting::Nodes { added, removed } = greeting

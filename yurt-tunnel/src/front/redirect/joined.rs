@@ -19,7 +19,7 @@ use crate::kubelets::Kubelets;
 /// How long a node without agent is reached as before.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at nodes that are waited for.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Publishes to `joined` what is `known`, without the addresses of nodes that do not belong to the tunnel yet, for ever.
 pub async fn follow(

@@ -5,6 +5,7 @@ mod forwarded;
 mod mirror_pods;
 mod mirrored;
 mod offline;
+mod patience;
 mod person;
 mod selection;
 

@@ -14,9 +14,9 @@ const LONGEST_PAGE: Duration = Duration::from_secs(24);
 const COMPRESSED_FROM: u64 = 150 << 10;
 /// What is believed of compression before it was seen.
 const USUAL_COMPRESSION: u64 = 4;
-/// Objects of the first page while the link is not known to be fast. So many Services or EndpointSlices, of some 600
-/// bytes each, are compressed, and come quicker than sixteen of them as they are.
-const SAMPLE: u64 = 320;
+/// Objects of the first page while the link is not known to be fast. So many Services or EndpointSlices, of some 390 bytes
+/// each in protobuf, are compressed, and come quicker than fifty of them as they are.
+const SAMPLE: u64 = 450;
 /// Shorter answers say nothing of the link.
 const LEAST_MEASURED: u64 = 4 << 10;
 /// A link below that is thin: lists go one page at a time.

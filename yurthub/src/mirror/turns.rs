@@ -106,7 +106,7 @@ impl Turns {
     }
 
     /// Follows what comes of pages, for those who wait for a list: on a thin link one page takes its time.
-    pub(super) fn what_came(&self) -> watch::Receiver<u64> {
+    pub fn what_came(&self) -> watch::Receiver<u64> {
         self.came.subscribe()
     }
 

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use yurthub_object::{Encoding, meta, single};
 use yurthub_request::{Request, Verb};
 
-use super::{Call, Hub};
+use super::{Call, Hub, patience};
 use crate::forward::{self, Body, BoxError, Lane, UpstreamError, empty_body, full_body, headers, upgrade};
 use crate::health::CloudState;
 use crate::identity::Identity;
@@ -225,17 +225,17 @@ impl Hub {
             body = stripped;
         }
         let sent = self.send(&identity, Lane::Request, (parts.clone(), full_body(body.clone())));
-        let outcome = tokio::time::timeout(self.config.journaled_write_budget, sent).await;
-        match outcome {
-            Ok(Ok(response)) => {
+        let lists = self.mirror.turns().what_came();
+        match patience::in_time(sent, lists, self.config.journaled_write_budget).await {
+            Some(Ok(response)) => {
                 return self
                     .after_write((&identity, &request), class, (&parts.headers, &body), response)
                     .await;
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 debug!(error = %ErrorChain(&error), class = class.as_str(), "answering a write here");
             }
-            Err(_) => debug!(
+            None => debug!(
                 class = class.as_str(),
                 "the cloud takes too long; answering a write here"
             ),

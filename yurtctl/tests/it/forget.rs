@@ -57,7 +57,14 @@ async fn a_forgotten_node_can_write_nothing_and_comes_back_when_it_is_remembered
     site.node("edge1", false).await;
     objects::bind(&cluster, "edge1").await.unwrap();
     assert_eq!(admin.post(LEASES, lease("edge1")).await.unwrap().0, 201);
-    assert_eq!(edge1.post(REQUESTS, request("pending")).await.unwrap().0, 201);
+    // An apiserver that has heard of the policy, and not of its parameters yet, refuses everything.
+    wait_for("the policy to have its parameters", SOON, async || {
+        match edge1.post(REQUESTS, request("pending")).await.unwrap() {
+            (201, _) => Ok(()),
+            refused => Err(refused),
+        }
+    })
+    .await;
     let apps = format!("{}-apps", site.namespace);
     ensure_namespace(admin, &apps).await.unwrap();
     let web = pod("web").in_namespace(&apps).on("edge1");

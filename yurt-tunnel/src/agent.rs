@@ -219,7 +219,7 @@ impl Answers for Agent {
         let (counted, bytes) = (self.metrics.stream(), relay::Bytes::default());
         let ending = relay::splice(socket, stream, &bytes).await;
         self.metrics.ended(ending, &bytes);
-        tracing::debug!(stream = dial.id, target = %dial.target, ending = ending.label(), "a stream has ended");
+        tracing::debug!(stream = dial.id, to = %dial.target, ending = ending.label(), "a stream has ended");
         drop(counted);
     }
 

@@ -263,7 +263,7 @@ impl Dialer {
         session.set_deaf(matches!(outcome, Err(DialError::Unheard)));
         let mut stream = outcome?;
         drop(waiting);
-        tracing::debug!(stream = dial.id, session = session.id, target = %dial.target, "dialled");
+        tracing::debug!(stream = dial.id, session = session.id, to = %dial.target, "dialled");
         stream.hold((budget, place, self.0.metrics.stream()));
         Ok(stream)
     }

@@ -215,7 +215,7 @@ impl<N: Nodes> Door<N> {
         let ending = relay::splice(socket, stream, &bytes).await;
         self.dialer.metrics().ended(ending, &bytes);
         info!(
-            node = to.node, target = %to.target, ending = ending.label(), seconds = begun.elapsed().as_secs(),
+            node = to.node, to = %to.target, ending = ending.label(), seconds = begun.elapsed().as_secs(),
             sent = bytes.sent.into_inner(), received = bytes.received.into_inner(), "a stream has ended"
         );
         Ok(())

@@ -1,11 +1,13 @@
 //! Servers that come, go and come again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use yurt_tunnel::agent::servers;
 use yurt_tunnel::protocol::Target;
 use yurt_tunnel::server::Dialer;
@@ -151,4 +153,32 @@ async fn an_agent_moves_to_a_server_that_comes_first_without_cutting_a_stream() 
     // The session that was left ends.
     let metrics = &third.metrics;
     until("the third server holds nothing", || metrics.nodes.get() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_that_it_ends_is_dialled_again_when_it_has_ended_and_soon_then() {
+    let authority = Authority::new("authority");
+    let server = RunningServer::start(&authority, "server-a", true).await;
+    let address = server.address;
+    let identity = authority.agent("edge1");
+    let agent = RunningAgent::with_sessions(1, &authority, identity, &[address], (Ways::Auto, 1));
+    server.holds("edge1").await;
+    let mut held = agent.agent.held();
+    server.server.drain();
+    soon(held.wait_for(HashMap::is_empty)).await.unwrap();
+    // It would be told the same again. As long as a server takes to end.
+    let again = timeout(Duration::from_secs(3), held.wait_for(|held| !held.is_empty()));
+    assert!(again.await.is_err(), "a server that ends was dialled");
+    assert!(
+        server.server.dialer().is_connected("edge1"),
+        "the session goes on meanwhile"
+    );
+    server.end().await;
+    // A container takes a while to be started anew.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let server = RunningServer::start_at(&authority, "server-a", true, address).await;
+    let begun = Instant::now();
+    server.holds("edge1").await;
+    // Three times what is usual, as everywhere.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -139,7 +139,7 @@ async fn an_agent_moves_to_a_server_that_comes_first_without_cutting_a_stream() 
     introduce(&[&first, &second, &third]);
     // It is looked for every 300 ms, and a stream runs.
     let moved = held.wait_for(|held| held.values().any(|id| *id == order[0]));
-    assert!(tokio::time::timeout(Duration::from_secs(2), moved).await.is_err());
+    assert!(timeout(Duration::from_secs(2), moved).await.is_err());
     says_the_same(&mut stream, "meanwhile").await;
     stream.writer.finish().unwrap();
     assert!(soon(stream.reader.read()).await.unwrap().is_none());

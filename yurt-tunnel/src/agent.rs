@@ -140,9 +140,9 @@ impl Agent {
         self.held.subscribe()
     }
 
-    /// Whether there is a session.
+    /// Whether there is a session: a server that is only being greeted may refuse this agent.
     pub fn is_ready(&self) -> bool {
-        !self.held.borrow().is_empty()
+        self.metrics.has_sessions()
     }
 
     /// What is counted.

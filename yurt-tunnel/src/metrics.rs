@@ -134,6 +134,14 @@ impl Metrics {
         }))
     }
 
+    /// Whether there is a session now.
+    pub fn has_sessions(&self) -> bool {
+        [Transport::Quic, Transport::Tcp].into_iter().any(|transport| {
+            let transport = transport.label();
+            self.sessions.get_or_create(&TransportLabels { transport }).get() > 0
+        })
+    }
+
     /// A stream counts until what is returned is dropped.
     pub fn stream(&self) -> Counted {
         Counted::new(&self.streams)

@@ -33,8 +33,7 @@ impl Caller {
     /// # Errors
     /// When the node is not up.
     pub fn start(node: &Node, url: &str) -> Result<Self> {
-        let curl = format!("curl -sS -m 2 http://{url}/");
-        let once = format!("t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"");
+        let once = noted(&format!("curl -sS -m 2 http://{url}/"));
         Self::run(node, &format!("while sleep 0.03; do {once}; done"))
     }
 
@@ -44,8 +43,9 @@ impl Caller {
     /// # Errors
     /// When the node is not up.
     pub fn start_for_status(node: &Node, url: &str) -> Result<Self> {
-        let curl = format!("curl -sSk -m 2 -o /dev/null -w '%{{http_code}}' https://{url}");
-        let once = format!("t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"");
+        let once = noted(&format!(
+            "curl -sSk -m 2 -o /dev/null -w '%{{http_code}}' https://{url}"
+        ));
         Self::run(node, &format!("while sleep 0.1; do {{ {once}; }} & done"))
     }
 
@@ -90,6 +90,11 @@ impl Caller {
             Ok(Some(when.duration_since(since).unwrap_or_default()))
         })
     }
+}
+
+/// Shell that asks once, and prints a line as [`Answer`] reads it.
+fn noted(curl: &str) -> String {
+    format!("t=$(date +%s.%N); a=$({curl} 2>/dev/null) || a={LOST}; echo \"$t $a\"")
 }
 
 /// The longest time in which no request was asked that was answered as `is_right` wants it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use e2e::hub::guard::NODES;
 use e2e::progress::say;
-use e2e::{Node, conversion, hub, pod, wait_for};
+use e2e::{Node, conversion, hub, image, pod, wait_for};
 
 use crate::site::{DEADLINE, Site};
 
@@ -122,7 +122,10 @@ fn a_killed_server_harms_nobody_and_the_last_revert_leaves_no_table() -> Result<
     // Other tests may have left the others converted.
     let others = NODES.into_iter().map(|name| site.cluster.node(name));
     for other in others.filter(|node| site.edges.iter().all(|edge| edge.name() != node.name())) {
-        conversion::revert(&*other.lock()?)?;
+        let other = other.lock()?;
+        // One that nobody has converted yet does not have it, and yurtctl looks at a node from a pod.
+        image::load(&other, &image::with(hub::built()?)?)?;
+        conversion::revert(&other)?;
     }
     let plain = tables(&site)?;
     assert!(!plain.iter().any(|table| is_ours(table)), "{plain:?}");
